@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every difference between kernels that the programs must bridge, and since when it exists. */
+#pragma once
+
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+/*
+ * Task storage for programs other than LSM ones, with bpf_get_current_task_btf(): 5.11,
+ * commits 4cf1bc1f1045 and 3ca1032ab7ab. Set by the loader before load; the verifier then removes
+ * the other branch. Without it labels live in a hash by tgid.
+ */
+const volatile bool rs_have_task_storage __weak = true;
+
+/*
+ * Socket storage for tracing programs: 5.11, commit 8e4597c627fb, but never for fmod_ret ones. Set
+ * like the above, false for an object that holds such programs.
+ */
+const volatile bool rs_have_sk_storage __weak = true;
+
+#define barrier()	 asm volatile("" ::: "memory")
+#define barrier_var(var) asm volatile("" : "=r"(var) : "0"(var))
+
+#define likely(x)	 __builtin_expect(!!(x), 1)
+#define unlikely(x)	 __builtin_expect(!!(x), 0)
+
+/* The running task, for chains of probing reads; works on every kernel. */
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}

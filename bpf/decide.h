@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The decision engine: which selectors match, which of them count, what follows. Pure. */
+#pragma once
+
+/*
+ * Compiles for BPF and natively. The includer provides the access to a generation's tables:
+ *   rs_row_fold(view, index)             -> fold of a row; all ones for a row that is missing,
+ *   rs_row_word(view, index, w)          -> word w of a row    so that a hole denies, not allows
+ *   rs_page_row(view, page, port)        -> row index for port & 255
+ *   rs_cidr4_row(view, cfg, hook, dim, addr)   -> row index; addr: network order, by value
+ *   rs_cidr6_row(view, cfg, hook, dim, addr)   -> the same; addr: const __u32[4]
+ *   rs_number_row(view, space, value, otherwise)   -> row index, otherwise without an entry
+ * with RS_VIEW the type of view, and the object's fields, read only when a dimension asks:
+ *   rs_obj_sk_family(obj) rs_obj_sk_type(obj) rs_obj_sk_protocol(obj) rs_obj_sk_state(obj)
+ *   rs_obj_sa_family(obj) rs_obj_port(obj, dim)
+ *   rs_obj_int(obj, n)          -> __s64, integer argument n
+ *   rs_obj_unix_row(view, cfg, hook, obj)  -> row index for its UNIX address
+ *   rs_obj_predicates(view, cfg, obj)      -> answers to the generation's predicates
+ *   rs_ask_predicates(view, cfg, hook, answers, w)   -> rs_predicate_rows()
+ *   rs_obj_addr(obj, dim, addr) -> AF_INET or AF_INET6 with addr filled in, or another family
+ * with RS_OBJECT the type of obj. Ports in host, addresses in network byte order.
+ */
+
+#ifdef __bpf__
+#define RS_INLINE      static __always_inline
+#define RS_OPAQUE(var) barrier_var(var)
+#define RS_NOINLINE    static __noinline __attribute__((unused))
+/*
+ * For loops over words: verifiers before 6.8 drop the states of an instruction that a loop comes
+ * to again and again, and then follow what they have already seen.
+ */
+#define RS_UNROLL      _Pragma("unroll")
+#else
+#define RS_INLINE   static inline
+#define RS_NOINLINE static
+#define RS_UNROLL
+#define RS_OPAQUE(var)
+#endif
+
+/* Words in network byte order: ffff of ::ffff:0:0, the last of ::1, 127.0.0.1. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define RS_MAPPED_WORD	  0xffff0000U
+#define RS_LOOPBACK6_WORD 0x01000000U
+#define RS_LOOPBACK4_WORD 0x0100007fU
+#else
+#define RS_MAPPED_WORD	  0x0000ffffU
+#define RS_LOOPBACK6_WORD 0x00000001U
+#define RS_LOOPBACK4_WORD 0x7f000001U
+#endif
+
+/*
+ * Reads a bound anew each time: what a comparison told the verifier about an earlier reading would
+ * make it follow a loop once for every value.
+ */
+#define RS_READ(x)	(*(const volatile __typeof__(x) *)&(x))
+
+#define RS_DIM_BIT(dim) (1ULL << (dim))
+
+#define RS_DIMS_INTS                                                     \
+	(RS_DIM_BIT(REVSHELL_DIM_INT0) | RS_DIM_BIT(REVSHELL_DIM_INT1) | \
+	 RS_DIM_BIT(REVSHELL_DIM_INT2) | RS_DIM_BIT(REVSHELL_DIM_INT3))
+#define RS_DIMS_ALWAYS (RS_DIMS_PATH | RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
+
+/* Dimensions by what a program can ask its object. */
+#define RS_DIMS_PATH                                                              \
+	(RS_DIM_BIT(REVSHELL_DIM_EXE) | RS_DIM_BIT(REVSHELL_DIM_EXE_PREFIX) |     \
+	 RS_DIM_BIT(REVSHELL_DIM_EXE_POSTFIX) | RS_DIM_BIT(REVSHELL_DIM_PARENT) | \
+	 RS_DIM_BIT(REVSHELL_DIM_PARENT_PREFIX) | RS_DIM_BIT(REVSHELL_DIM_PARENT_POSTFIX))
+#define RS_DIMS_SOCK                                                                \
+	(RS_DIM_BIT(REVSHELL_DIM_SK_FAMILY) | RS_DIM_BIT(REVSHELL_DIM_SK_TYPE) |    \
+	 RS_DIM_BIT(REVSHELL_DIM_SK_PROTOCOL) | RS_DIM_BIT(REVSHELL_DIM_SK_STATE) | \
+	 RS_DIM_BIT(REVSHELL_DIM_SK_SPORT) | RS_DIM_BIT(REVSHELL_DIM_SK_DPORT) |    \
+	 RS_DIM_BIT(REVSHELL_DIM_SK_SADDR) | RS_DIM_BIT(REVSHELL_DIM_SK_DADDR))
+#define RS_DIMS_SOCKADDR                                                         \
+	(RS_DIM_BIT(REVSHELL_DIM_SA_FAMILY) | RS_DIM_BIT(REVSHELL_DIM_SA_PORT) | \
+	 RS_DIM_BIT(REVSHELL_DIM_SA_ADDR) | RS_DIM_BIT(REVSHELL_DIM_UN_PATH))
+
+/*
+ * An IPv6 address that holds an IPv4 one is looked up as IPv4, and as a destination the
+ * any-addresses mean loopback, as connect(2) treats them. Returns the family to look up.
+ */
+RS_INLINE __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination)
+{
+	if (family == AF_INET6 && !addr[0] && !addr[1]) {
+		if (addr[2] == RS_MAPPED_WORD) {
+			addr[0] = addr[3];
+			family = AF_INET;
+		} else if (destination && !addr[2] && !addr[3]) {
+			addr[3] = RS_LOOPBACK6_WORD;
+		}
+	}
+	if (family == AF_INET && destination && !addr[0])
+		addr[0] = RS_LOOPBACK4_WORD;
+	return family;
+}
+
+/*
+ * Row indices, not pointers: a verifier that tells pointers apart by where they came from would
+ * follow every combination of dimensions in use.
+ */
+struct rs_match {
+	__u64 live;    /* AND of the folds */
+	__u64 answers; /* to the predicates; 0 if the hook asks none */
+	__u32 hook;
+	__u32 row[REVSHELL_DIM_PREDICATE]; /* 0 for dimensions not in use */
+};
+
+/* What the first matches ask for; whether it is carried out is the mode's business. */
+struct rs_outcome {
+	__u64 report;	  /* nonzero: some match wants an event */
+	__u64 deny_words; /* bit w: a match of word w denies */
+	__u64 signals;	  /* bit i: cfg->signals[i] is asked for */
+};
+
+#define RS_TABLE(table, size, value, otherwise) \
+	({                                      \
+		__u32 v_ = (value);             \
+		__u32 r_ = (otherwise);         \
+		if (v_ < (size))                \
+			r_ = (table)[v_];       \
+		r_;                             \
+	})
+
+/* Takes the row of one dimension into m, or leaves the caller when nothing can match any more. */
+#define RS_ASK(dims, dim, index)                                                          \
+	do {                                                                              \
+		if (((dims)&RS_DIM_BIT(dim)) && (RS_READ(cfg->used) & RS_DIM_BIT(dim))) { \
+			m->row[dim] = (index);                                            \
+			m->live &= rs_row_fold(view, m->row[dim]);                        \
+			if (!m->live)                                                     \
+				return 0;                                                 \
+		}                                                                         \
+	} while (0)
+
+/*
+ * IPv4-mapped addresses have become AF_INET, and any-addresses loopback, before they come here.
+ * A function of its own, for the sake of the stack.
+ */
+RS_NOINLINE __u32 rs_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
+			      __u32 dim, RS_OBJECT obj)
+{
+	__u32 addr[4] = {};
+	__u32 family = rs_obj_addr(obj, dim, addr);
+
+	if (family == AF_INET)
+		return rs_cidr4_row(view, cfg, hook, dim, addr[0]);
+	if (family == AF_INET6)
+		return rs_cidr6_row(view, cfg, hook, dim, addr);
+	return cfg->no_address[dim - REVSHELL_DIM_SK_SADDR];
+}
+
+RS_INLINE __u32 rs_port_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 dim,
+			    RS_OBJECT obj)
+{
+	__u32 port = rs_obj_port(obj, dim);
+
+	return rs_page_row(view, cfg->port_page[dim - REVSHELL_DIM_SK_SPORT][(port >> 8) & 255],
+			   port & 255);
+}
+
+/* The number of the lowest set bit of x, which is not 0; without a branch per bit. */
+RS_INLINE __u32 rs_lowest_bit(__u64 x)
+{
+	__u64 below = (x & -x) - 1;
+
+	/* counts the ones below it */
+	RS_OPAQUE(below);
+	below = below - ((below >> 1) & 0x5555555555555555ULL);
+	below = (below & 0x3333333333333333ULL) + ((below >> 2) & 0x3333333333333333ULL);
+	below = (below + (below >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (below * 0x0101010101010101ULL) >> 56;
+}
+
+/*
+ * AND of word w of the rows that the answers to the hook's predicates select; of their folds if w
+ * is REVSHELL_WORDS.
+ */
+RS_INLINE __u64 rs_predicate_rows(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u64 answers,
+				  __u32 w)
+{
+	__u64 left = cfg->predicates;
+	__u64 all = ~0ULL;
+
+	for (int i = 0; i < REVSHELL_PREDICATES; i++) {
+		__u32 k = rs_lowest_bit(left) & (REVSHELL_PREDICATES - 1);
+		__u32 row;
+
+		if (!left)
+			break;
+		left &= left - 1;
+		row = cfg->predicate_row[k][(answers >> k) & 1];
+		if (w < REVSHELL_WORDS)
+			all &= rs_row_word(view, row, w);
+		else
+			all &= rs_row_fold(view, row);
+	}
+	return all;
+}
+
+/* The row of an integer argument: signed ones sort as numbers when their top bit is flipped. */
+RS_INLINE __u32 rs_int_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
+			   const __u32 n, RS_OBJECT obj)
+{
+	__u64 value = rs_obj_int(obj, n);
+
+	if ((cfg->ints_low32 >> n) & 1)
+		value = (__u32)value;
+	if ((cfg->ints_signed >> n) & 1)
+		value ^= 1ULL << 63;
+	return rs_number_row(view, REVSHELL_SPACE_INT(hook, n), value,
+			     cfg->dim_default[REVSHELL_DIM_INT0 + n]);
+}
+
+/*
+ * Looks up every dimension that this hook's selectors ask, cheapest first, and stops as soon as
+ * nothing is left. dims: the dimensions that the calling program can answer, a constant.
+ * Returns 1 if something may match (m is complete), 0 if nothing does. zero: see rs_conclude().
+ */
+RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
+		       const __u64 dims, const __u32 *class_id, RS_OBJECT obj, __u64 zero,
+		       struct rs_match *m)
+{
+	m->live = ~zero;
+	for (int i = 0; i < REVSHELL_DIM_PREDICATE; i++)
+		m->row[i] = zero;
+
+#define ASK_PATH(dim) RS_ASK(dims, dim, cfg->path_rows[dim] + class_id[dim])
+	ASK_PATH(REVSHELL_DIM_EXE);
+	ASK_PATH(REVSHELL_DIM_EXE_PREFIX);
+	ASK_PATH(REVSHELL_DIM_EXE_POSTFIX);
+	ASK_PATH(REVSHELL_DIM_PARENT);
+	ASK_PATH(REVSHELL_DIM_PARENT_PREFIX);
+	ASK_PATH(REVSHELL_DIM_PARENT_POSTFIX);
+#undef ASK_PATH
+
+#define ASK_TABLE(dim, table, size, value) \
+	RS_ASK(dims, dim, RS_TABLE(cfg->table, size, value, cfg->dim_default[dim]))
+	ASK_TABLE(REVSHELL_DIM_SK_FAMILY, sk_family, REVSHELL_FAMILIES, rs_obj_sk_family(obj));
+	ASK_TABLE(REVSHELL_DIM_SK_TYPE, sk_type, REVSHELL_TYPES, rs_obj_sk_type(obj));
+	ASK_TABLE(REVSHELL_DIM_SK_PROTOCOL, sk_protocol, REVSHELL_PROTOCOLS,
+		  rs_obj_sk_protocol(obj));
+	ASK_TABLE(REVSHELL_DIM_SK_STATE, sk_state, REVSHELL_STATES, rs_obj_sk_state(obj));
+	ASK_TABLE(REVSHELL_DIM_SA_FAMILY, sa_family, REVSHELL_FAMILIES, rs_obj_sa_family(obj));
+#undef ASK_TABLE
+
+	RS_ASK(dims, REVSHELL_DIM_SK_SPORT, rs_port_row(view, cfg, REVSHELL_DIM_SK_SPORT, obj));
+	RS_ASK(dims, REVSHELL_DIM_SK_DPORT, rs_port_row(view, cfg, REVSHELL_DIM_SK_DPORT, obj));
+	RS_ASK(dims, REVSHELL_DIM_SA_PORT, rs_port_row(view, cfg, REVSHELL_DIM_SA_PORT, obj));
+
+#define ASK_ADDR(dim) RS_ASK(dims, dim, rs_addr_row(view, cfg, hook, dim, obj))
+	ASK_ADDR(REVSHELL_DIM_SK_SADDR);
+	ASK_ADDR(REVSHELL_DIM_SK_DADDR);
+	ASK_ADDR(REVSHELL_DIM_SA_ADDR);
+#undef ASK_ADDR
+
+#define ASK_INT(n) RS_ASK(dims, REVSHELL_DIM_INT0 + (n), rs_int_row(view, cfg, hook, n, obj))
+	ASK_INT(0);
+	ASK_INT(1);
+	ASK_INT(2);
+	ASK_INT(3);
+#undef ASK_INT
+	RS_ASK(dims, REVSHELL_DIM_UN_PATH, rs_obj_unix_row(view, cfg, hook, obj));
+
+	m->hook = hook;
+	m->answers = zero;
+	if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE)) {
+		m->answers = rs_obj_predicates(view, cfg, obj);
+		m->live &= rs_ask_predicates(view, cfg, hook, m->answers, REVSHELL_WORDS);
+		if (!m->live)
+			return 0;
+	}
+	return 1;
+}
+
+/*
+ * The selectors of word w that match. Dimensions not in use ask row 0, where all bits are set: a
+ * test for each would be one more way to follow in each of many words.
+ */
+RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cfg,
+				const struct rs_match *m, const __u64 dims, __u32 w)
+{
+	__u64 word = m->live;
+
+	/* with one word in use the folds are the words */
+	if (RS_READ(cfg->n_words) > 1) {
+		word = ~0ULL;
+		RS_UNROLL
+		for (int i = 0; i < REVSHELL_DIM_PREDICATE; i++)
+			if (dims & RS_DIM_BIT(i))
+				word &= rs_row_word(view, m->row[i], w);
+		if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
+			word &= rs_ask_predicates(view, cfg, m->hook, m->answers, w);
+	}
+	return word;
+}
+
+/*
+ * The lowest set bit of x within each group of selectors, at once: x & -x, with the negation's
+ * carry kept from crossing into the next group (high marks each group's last bit).
+ */
+RS_INLINE __u64 rs_first_matches(__u64 x, __u64 start, __u64 high)
+{
+	__u64 a = ~x;
+	__u64 negated = ((a & ~high) + (start & ~high)) ^ ((a ^ start) & high);
+
+	return x & negated;
+}
+
+/*
+ * The first matches of word w. Groups that stand ahead of their own hook count only while
+ * enforcing, otherwise that hook reports: late is then all ones, and 0 while enforcing.
+ */
+RS_INLINE __u64 rs_first_word(RS_VIEW view, const struct revshell_hook_cfg *cfg,
+			      const struct rs_match *m, const __u64 dims, __u32 w, __u64 late)
+{
+	__u64 word = rs_match_word(view, cfg, m, dims, w);
+
+	return rs_first_matches(word, cfg->start[w], cfg->high[w]) & ~(cfg->early[w] & late);
+}
+
+/*
+ * 1 if x is not 0. Arithmetic that neither the compiler nor the verifier can turn into two ways to
+ * follow (newer verifiers do for masks of all ones or none), in each of many words.
+ */
+RS_INLINE __u64 rs_is_set(__u64 x)
+{
+	__u64 negated = -x;
+
+	RS_OPAQUE(negated);
+	return (x | negated) >> 63;
+}
+
+/* Adds what word w's first matches ask for to out. */
+RS_INLINE void rs_outcome_word(RS_VIEW view, const struct revshell_hook_cfg *cfg,
+			       const struct rs_match *m, const __u64 dims, __u32 w, __u64 late,
+			       struct rs_outcome *out)
+{
+	__u64 first = rs_first_word(view, cfg, m, dims, w, late);
+
+	out->report |= first & cfg->report[w];
+	out->deny_words |= rs_is_set(first & cfg->deny[w]) << w;
+	if (!cfg->n_signals)
+		return;
+	RS_UNROLL
+	for (int i = 0; i < REVSHELL_SIGNALS; i++)
+		out->signals |= rs_is_set(first & cfg->signal[i][w]) << i;
+}
+
+/*
+ * What follows from a complete match. zero is 0 in a way that the verifier does not know, so that
+ * it needs to follow the loop with unknown values only.
+ */
+RS_INLINE void rs_conclude(RS_VIEW view, const struct revshell_hook_cfg *cfg,
+			   const struct rs_match *m, const __u64 dims, __u64 late, __u64 zero,
+			   struct rs_outcome *out)
+{
+	out->report = zero;
+	out->deny_words = zero;
+	out->signals = zero;
+	RS_UNROLL
+	for (__u32 w = 0; w < REVSHELL_WORDS; w++) {
+		if (w >= RS_READ(cfg->n_words))
+			break;
+		/* with one word the fold is the word, with more it has a bit per word */
+		if (RS_READ(cfg->n_words) > 1 && !((m->live >> w) & 1))
+			continue;
+		rs_outcome_word(view, cfg, m, dims, w, late, out);
+	}
+}
+
+/* The number of the selector whose denial counts, the lowest; out->deny_words is not 0. */
+RS_INLINE __u32 rs_deny_selector(RS_VIEW view, const struct revshell_hook_cfg *cfg,
+				 const struct rs_match *m, const __u64 dims, __u64 late,
+				 const struct rs_outcome *out)
+{
+	__u32 w = rs_lowest_bit(out->deny_words) & (REVSHELL_WORDS - 1);
+
+	return w * 64 + rs_lowest_bit(rs_first_word(view, cfg, m, dims, w, late) & cfg->deny[w]);
+}

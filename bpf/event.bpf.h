@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The record of one decision: everything about caller and object, read while the caller waits. */
+#pragma once
+
+#include "label.bpf.h"
+#include "object.bpf.h"
+
+static __always_inline void event_fill_sock(struct revshell_event *ev, struct sock *sk)
+{
+	struct revshell_sock *out = &ev->sk;
+
+	out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	out->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	out->type = BPF_CORE_READ(sk, sk_type);
+	out->protocol = BPF_CORE_READ(sk, sk_protocol);
+	out->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	out->mark = BPF_CORE_READ(sk, sk_mark);
+	out->priority = BPF_CORE_READ(sk, sk_priority);
+	out->sport = BPF_CORE_READ(sk, __sk_common.skc_num);
+	out->dport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (out->family == AF_INET) {
+		BPF_CORE_READ_INTO((__u32 *)out->saddr, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((__u32 *)out->daddr, sk, __sk_common.skc_daddr);
+	} else if (out->family == AF_INET6) {
+		BPF_CORE_READ_INTO((struct in6_addr *)out->saddr, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)out->daddr, sk, __sk_common.skc_v6_daddr);
+	}
+	ev->net_ns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* Who created the socket, if that was recorded. */
+static __always_inline void event_fill_owner(struct revshell_event *ev, struct sock *sk)
+{
+	struct revshell_owner *owner;
+
+	if (!rs_have_sk_storage)
+		return;
+	owner = bpf_sk_storage_get(&rs_owners, sk, NULL, 0);
+	if (owner)
+		__builtin_memcpy(&ev->owner, owner, sizeof(*owner));
+}
+
+static __always_inline void event_fill_sockaddr(struct revshell_event *ev, const void *sockaddr,
+						__u32 family, int len)
+{
+	struct revshell_sockaddr *out = &ev->sa;
+	struct rs_addr addr = {};
+
+	out->family = family;
+	out->len = len;
+	addr_read(&addr, sockaddr, family);
+	out->port = addr.port;
+	__builtin_memcpy(out->addr, addr.addr, sizeof(out->addr));
+	if (family == AF_UNIX && len > 2) {
+		__u32 n = len - 2;
+
+		if (n > sizeof(out->path))
+			n = sizeof(out->path);
+		out->path_len = n;
+		/* a bound that the verifier sees; at most the 108 of above are read */
+		barrier_var(n);
+		n &= 127;
+		bpf_probe_read_kernel(out->path, n, (const char *)sockaddr + 2);
+	}
+}
+
+static __always_inline void event_fill_args(struct revshell_event *ev, struct task_struct *task)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
+	unsigned long end = BPF_CORE_READ(task, mm, arg_end);
+	__u64 len = end - start;
+
+	if (!start || end <= start)
+		return;
+	if (len > REVSHELL_ARGS_SIZE - 1)
+		len = REVSHELL_ARGS_SIZE - 1;
+	barrier_var(len);
+	len &= REVSHELL_ARGS_SIZE - 1;
+	/* arguments that are not in memory are left out rather than waited for */
+	if (bpf_probe_read_user(ev->args, len, (const void *)start) == 0)
+		ev->args_len = len;
+}
+
+static __always_inline void event_fill_cwd(struct revshell_event *ev, struct task_struct *task)
+{
+	__u64 dentry = (__u64)BPF_CORE_READ(task, fs, pwd.dentry);
+	__u64 vfsmount = (__u64)BPF_CORE_READ(task, fs, pwd.mnt);
+	struct rs_scratch *scratch;
+	__u32 slot = 0, off, len;
+	int start;
+
+	scratch = scratch_claim(&slot);
+	if (!scratch)
+		return;
+	start = rs_walk_path(dentry, vfsmount, slot);
+	if (start == RS_PATH_END) {
+		ev->cwd[0] = '/';
+		ev->cwd_len = 1;
+	} else if (start >= 0) {
+		off = (__u32)start & RS_PATH_END;
+		len = RS_PATH_END - off;
+		if (len > REVSHELL_PATH_INLINE - 1)
+			len = REVSHELL_PATH_INLINE - 1;
+		barrier_var(len);
+		len &= 255;
+		bpf_probe_read_kernel(ev->cwd, len, &scratch->path[off & RS_PATH_END]);
+		ev->cwd_len = len;
+	}
+	scratch_release(slot);
+}
+
+/* Everything that does not depend on the hook. */
+static __noinline __attribute__((unused)) int event_fill_process(struct revshell_event *ev)
+{
+	const struct revshell_label *label = label_get();
+	struct task_struct *task = current_task();
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *parent = BPF_CORE_READ(leader, real_parent, group_leader);
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+
+	ev->time_ns = bpf_ktime_get_boot_ns();
+	ev->pid = pid_tgid >> 32;
+	ev->tid = (__u32)pid_tgid;
+	ev->uid = BPF_CORE_READ(cred, euid.val);
+	ev->gid = BPF_CORE_READ(cred, egid.val);
+	ev->loginuid = BPF_CORE_READ(task, loginuid.val);
+	ev->start_ns = BPF_CORE_READ(leader, start_boottime);
+	ev->cgroup_id = bpf_get_current_cgroup_id();
+	ev->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	bpf_get_current_comm(ev->comm, sizeof(ev->comm));
+	ev->parent_pid = BPF_CORE_READ(parent, tgid);
+	ev->parent_start_ns = BPF_CORE_READ(parent, start_boottime);
+	ev->parent_uid = BPF_CORE_READ(parent, cred, euid.val);
+	BPF_CORE_READ_INTO(&ev->parent_comm, parent, comm);
+	if (label) {
+		ev->label_flags = label->flags;
+		ev->exec_ns = label->exec_ns;
+		__builtin_memcpy(&ev->exe, &label->exe, sizeof(ev->exe));
+		__builtin_memcpy(&ev->parent, &label->parent, sizeof(ev->parent));
+		/* a daemonized process's parent is what forked it, not what adopted it */
+		if (label->parent_pid) {
+			ev->parent_pid = label->parent_pid;
+			ev->parent_start_ns = label->parent_start_ns;
+		}
+	}
+	event_fill_args(ev, task);
+	event_fill_cwd(ev, task);
+	return 0;
+}
+
+/* A zeroed record, or NULL with the loss counted. */
+static __always_inline struct revshell_event *event_reserve(void)
+{
+	struct revshell_event *ev = bpf_ringbuf_reserve(&rs_events, sizeof(*ev), 0);
+
+	if (!ev) {
+		stat_add(REVSHELL_STAT_RING_FULL);
+		return NULL;
+	}
+	/* in pieces, since the compiler has no memset to call for more than 1024 bytes */
+	__builtin_memset(ev, 0, offsetof(struct revshell_event, exe));
+	barrier();
+	__builtin_memset(&ev->exe, 0, sizeof(ev->exe));
+	barrier();
+	__builtin_memset(&ev->parent, 0, sizeof(ev->parent));
+	barrier();
+	__builtin_memset(ev->args, 0, sizeof(ev->args) + sizeof(ev->cwd));
+	barrier();
+	__builtin_memset(&ev->owner, 0, sizeof(ev->owner));
+	return ev;
+}
+
+static __always_inline void event_submit(struct revshell_event *ev)
+{
+	stat_add(REVSHELL_STAT_EVENTS);
+	bpf_ringbuf_submit(ev, 0);
+}

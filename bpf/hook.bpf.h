@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The one glue between a program and the engine: gate, label, object, decide, carry out. */
+#pragma once
+
+#include "event.bpf.h"
+
+/* Written by the loader while it tests that programs really run; zero otherwise. */
+struct revshell_selftest rs_selftest __weak;
+
+/* Never written; the verifier does not know that. */
+volatile __u64 rs_zero __weak;
+
+/*
+ * A copy of a number below 2^32 of which the verifier knows nothing. Kernels before 6.3 compare
+ * all that they know about every number when a program calls functions; what a branch once told
+ * would have them follow everything behind it again.
+ */
+static __always_inline __u64 forget(__u64 x)
+{
+	volatile __u32 copy = x;
+
+	return copy;
+}
+
+/* 1 if verdicts are carried out now, else 0. */
+static __always_inline __u64 mode_is_enforcing(void)
+{
+	__u32 zero = 0;
+	const struct revshell_mode_value *mode = bpf_map_lookup_elem(&rs_mode, &zero);
+
+	if (!mode || mode->mode != REVSHELL_MODE_ENFORCE)
+		return 0;
+	return !mode->deadline_ns || bpf_ktime_get_boot_ns() < mode->deadline_ns;
+}
+
+/* The loader's self-test: true if this very call is to be denied. Three instructions otherwise. */
+static __always_inline bool selftest_hit(const __u32 hook)
+{
+	if (likely(!rs_selftest.tgid))
+		return false;
+	if (rs_selftest.tgid != (__u32)(bpf_get_current_pid_tgid() >> 32))
+		return false;
+	rs_selftest.hits[hook]++;
+	return true;
+}
+
+static __always_inline __s64 denial_error(__u32 slot, const __u32 hook, __u32 selector)
+{
+	__u32 index = hook * REVSHELL_SELECTORS + selector;
+	void *denials = bpf_map_lookup_elem(&rs_denials, &slot);
+	const struct revshell_denial *denial =
+		denials ? bpf_map_lookup_elem(denials, &index) : NULL;
+
+	return denial ? denial->error : -EPERM;
+}
+
+/*
+ * First half of a decision: the rule set's part for this hook, or NULL if the call is of no
+ * concern. Every NULL says why nothing can be wrong with it.
+ */
+static __always_inline const struct revshell_hook_cfg *hook_gate(const __u32 hook,
+								 struct rs_call *call)
+{
+	const struct revshell_hook_cfg *cfg;
+	struct revshell_label_cache *cache;
+	struct revshell_label *label;
+	__u32 key = 0, slot;
+	void *active;
+
+	/* allow: no rule set was ever published */
+	active = bpf_map_lookup_elem(&rs_active, &key);
+	if (!active)
+		return NULL;
+	call->hook = hook;
+	key = hook;
+	cfg = bpf_map_lookup_elem(active, &key);
+	/* allow: the rule set has no selector here */
+	if (!cfg || !cfg->n_words)
+		return NULL;
+	/* allow: no selector can match this address family */
+	if (!((cfg->families >> (call->family < 63 ? call->family : 63)) & 1))
+		return NULL;
+
+	label = label_get();
+	slot = cfg->slot & 1;
+	cache = label ? &label->cache[slot] : NULL;
+	if (!cache || cache->generation != cfg->generation) {
+		label = label_resolve(cfg);
+		cache = label ? &label->cache[slot] : NULL;
+	}
+	if (cache) {
+		/* allow: no selector's process side can match this process */
+		if (!((cache->hooks >> hook) & 1))
+			return NULL;
+		for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
+			call->class_id[i] = cache->class_id[i];
+		call->predicates = cache->predicates;
+	} else {
+		/* strict: who calls could not be found out */
+		for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
+			call->class_id[i] = cfg->path_unknown[i].id;
+		call->predicates = fact_unknown(slot, REVSHELL_FACT_LINEAGE);
+	}
+	return cfg;
+}
+
+/*
+ * Second half: decides and carries out. dims and can_deny are constants. Sets call->error. Returns
+ * 1 if call->ev is an event, reserved and filled in but for the process, 0 if none is wanted.
+ * A function of its own in each program, for the sake of the stack.
+ */
+static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const bool can_deny,
+				       const struct revshell_hook_cfg *cfg, struct rs_call *call)
+{
+	const __u64 all_dims = dims | RS_DIMS_ALWAYS;
+	const __u32 slot = cfg->slot & 1;
+	struct revshell_event *ev;
+	struct rs_outcome out;
+	struct rs_match match;
+	__u64 enforcing;
+	__s64 error = 0;
+
+	if ((dims & RS_DIMS_SOCKADDR) && (RS_READ(cfg->used) & RS_DIMS_SOCKADDR) && call->sockaddr)
+		addr_read(&call->sa, call->sockaddr, call->family);
+
+	enforcing = forget(mode_is_enforcing());
+	/* allow: a dimension left no selector */
+	if (!rs_match(slot, cfg, hook, all_dims, call->class_id, call, rs_zero, &match))
+		return 0;
+	rs_conclude(slot, cfg, &match, all_dims, enforcing - 1, rs_zero, &out);
+	/* allow: what matches asks for nothing */
+	if (!rs_is_set(out.report | out.signals | out.deny_words))
+		return 0;
+
+	if (can_deny && rs_is_set(out.deny_words) * enforcing) {
+		error = denial_error(slot, hook,
+				     rs_deny_selector(slot, cfg, &match, all_dims, 0, &out));
+		stat_add(REVSHELL_STAT_DENIED);
+	}
+	error = (__s32)forget(error);
+	call->error = error;
+	if (rs_is_set(out.signals) * enforcing) {
+		for (__u32 i = 0; i < REVSHELL_SIGNALS; i++)
+			if ((out.signals >> i) & 1)
+				bpf_send_signal(cfg->signals[i]);
+		stat_add(REVSHELL_STAT_SIGNALLED);
+	}
+	if (rs_is_set(out.signals | out.deny_words) * (1 - enforcing))
+		stat_add(REVSHELL_STAT_WOULD_DENY);
+	if (!rs_is_set(out.report))
+		return 0;
+
+	ev = event_reserve();
+	if (!ev)
+		return 0;
+	ev->generation = cfg->generation;
+	ev->hook = hook;
+	ev->error = error;
+	/* as numbers, not as branches that the verifier follows through all that comes */
+	ev->verdict = rs_is_set(error) * REVSHELL_VERDICT_DENY |
+		      rs_is_set(out.signals) * enforcing * REVSHELL_VERDICT_SIGNAL;
+	ev->mode = enforcing;
+	ev->n_words = cfg->n_words;
+	RS_UNROLL
+	for (__u32 w = 0; w < REVSHELL_WORDS; w++) {
+		if (w >= RS_READ(cfg->n_words))
+			break;
+		ev->match[w] = rs_first_word(slot, cfg, &match, all_dims, w, enforcing - 1) &
+			       cfg->report[w];
+	}
+	if (dims & RS_DIMS_SOCK) {
+		event_fill_sock(ev, call->sk);
+		if (cfg->track_sock)
+			event_fill_owner(ev, call->sk);
+	}
+	if ((dims & RS_DIMS_SOCKADDR) && call->sockaddr)
+		event_fill_sockaddr(ev, call->sockaddr, call->family, call->addrlen);
+	for (int i = 0; i < REVSHELL_INTS; i++)
+		ev->ints[i] = call->ints[i];
+	ev->predicates = match.answers;
+	call->ev = ev;
+	return 1;
+}
+
+/* The two halves around a program's own instance of hook_decide(). call is filled in. */
+#define HOOK_RUN(hook, decide, call)                                                             \
+	({                                                                                       \
+		const struct revshell_hook_cfg *cfg_ = hook_gate(hook, call);                    \
+		if (cfg_ && (cfg_->used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE)))                   \
+			(call)->predicates = call_answer_predicates(cfg_, call);                 \
+		if (cfg_ && (call)->sockaddr && (cfg_->used & RS_DIM_BIT(REVSHELL_DIM_UN_PATH))) \
+			(call)->unix_row = call_find_unix_row(cfg_, call);                       \
+		/* the verifier knows call->ev only where 1 comes back */                        \
+		if (cfg_ && decide(cfg_, call)) {                                                \
+			struct revshell_event *ev_ = (call)->ev;                                 \
+			event_fill_process(ev_);                                                 \
+			event_submit(ev_);                                                       \
+		}                                                                                \
+		(call)->error;                                                                   \
+	})
+
+#define DEFINE_DECIDE(name, hook, dims, can_deny)                                             \
+	static __noinline int name(const struct revshell_hook_cfg *cfg, struct rs_call *call) \
+	{                                                                                     \
+		return hook_decide(hook, dims, can_deny, cfg, call);                          \
+	}
+
+/*
+ * The value for an LSM program's return: newer verifiers want to see that it is 0 or -errno.
+ */
+static __always_inline int verdict_return(__s64 error)
+{
+	if (error >= 0)
+		return 0;
+	if (error < -4095)
+		return -EPERM;
+	return error;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Tells the loader what the kernel calls its open files: stat(2) lies on overlayfs and btrfs. */
+#include "compat.bpf.h"
+#include "revshell-abi.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+__u32 rs_files_tgid __weak;
+
+SEC("?iter/task_file")
+int rs_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct revshell_file_id id = {};
+
+	if (!task || !file || task->tgid != (int)rs_files_tgid || task->pid != task->tgid)
+		return 0;
+	id.fd = ctx->fd;
+	id.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	id.ino = BPF_CORE_READ(file, f_inode, i_ino);
+	bpf_seq_write(ctx->meta->seq, &id, sizeof(id));
+	return 0;
+}
+
+/* The mount namespace of the first process, which is the host's: /proc/1/ns may be out of reach. */
+SEC("?iter/task")
+int rs_host(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	__u64 inum;
+
+	if (!task || task->pid != 1)
+		return 0;
+	inum = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	bpf_seq_write(ctx->meta->seq, &inum, sizeof(inum));
+	return 0;
+}

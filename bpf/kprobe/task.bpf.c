@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The process label's life: fixed at exec, copied by clone, dropped with the task. */
+#include "label.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+/* The new image is committed: credentials are set, the other threads are gone. */
+static __always_inline int exec_label(struct linux_binprm *bprm)
+{
+	struct revshell_label *label = label_get();
+	struct task_struct *task = current_task();
+	struct rs_scratch *scratch;
+	__u32 slot = 0;
+
+	scratch = scratch_claim(&slot);
+	if (!scratch) {
+		/* strict: better nobody than who it was before */
+		if (label) {
+			label->exe.flags = 0;
+			label->cache[0].generation = 0;
+			label->cache[1].generation = 0;
+		}
+		return 0;
+	}
+	if (!label) {
+		__builtin_memset(&scratch->label, 0, sizeof(scratch->label));
+		scratch->label.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+		label_fill_parent(scratch, slot, task);
+		label_remember(&scratch->label, &scratch->label.parent);
+	}
+	rs_describe_exe((__u64)BPF_CORE_READ(bprm, file), slot, 0);
+	if (!label) {
+		label = label_insert(scratch);
+		if (!label) {
+			stat_add(REVSHELL_STAT_LABEL_FAILED);
+			goto out;
+		}
+	} else {
+		label_remember(label, &label->exe);
+		__builtin_memcpy(&label->exe, &scratch->label.exe, sizeof(label->exe));
+		label->cache[0].generation = 0;
+		label->cache[1].generation = 0;
+	}
+	label->flags = REVSHELL_LABEL_EXEC;
+	label->exec_ns = bpf_ktime_get_boot_ns();
+out:
+	scratch_release(slot);
+	return 0;
+}
+
+/*
+ * Two programs, since the kernel leaves out a tracing program while another task that it preempted
+ * on the same processor is in it; an LSM program always runs (from 6.0 on).
+ */
+SEC("?lsm/bprm_committed_creds")
+int BPF_PROG(rs_lsm_exec, struct linux_binprm *bprm)
+{
+	return exec_label(bprm);
+}
+
+SEC("?fentry/security_bprm_committed_creds")
+int BPF_PROG(rs_exec, struct linux_binprm *bprm)
+{
+	return exec_label(bprm);
+}
+
+/* A new process: it is what its parent was, and remembers it as its parent. */
+SEC("?tp_btf/task_newtask")
+int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
+{
+	struct revshell_label *parent, *child;
+	struct rs_scratch *scratch;
+	__u32 slot = 0;
+
+	if (clone_flags & CLONE_THREAD)
+		return 0;
+	parent = label_get();
+	if (!parent) {
+		scratch = scratch_claim(&slot);
+		if (!scratch)
+			return 0;
+		parent = label_compute(scratch, slot);
+		scratch_release(slot);
+		if (!parent)
+			return 0;
+	}
+	if (rs_have_task_storage) {
+		child = bpf_task_storage_get(&rs_labels, task, parent,
+					     BPF_LOCAL_STORAGE_GET_F_CREATE);
+	} else {
+		__u32 tgid = task->tgid;
+
+		bpf_map_update_elem(&rs_labels_hash, &tgid, parent, BPF_ANY);
+		child = bpf_map_lookup_elem(&rs_labels_hash, &tgid);
+	}
+	if (!child) {
+		stat_add(REVSHELL_STAT_LABEL_FAILED);
+		return 0;
+	}
+	child->cache[0].generation = 0;
+	child->cache[1].generation = 0;
+	child->flags |= REVSHELL_LABEL_FORK;
+	child->start_ns = task->start_boottime;
+	child->parent_pid = bpf_get_current_pid_tgid() >> 32;
+	child->parent_start_ns = parent->start_ns;
+	__builtin_memcpy(&child->parent, &child->exe, sizeof(child->parent));
+	return 0;
+}
+
+/* Only where labels live in a hash: task storage goes with its task. */
+SEC("?tp_btf/sched_process_free")
+int BPF_PROG(rs_free, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct revshell_label *label;
+
+	if (task->pid != task->tgid)
+		return 0;
+	label = bpf_map_lookup_elem(&rs_labels_hash, &tgid);
+	if (label && label->start_ns == task->start_boottime)
+		bpf_map_delete_elem(&rs_labels_hash, &tgid);
+	return 0;
+}

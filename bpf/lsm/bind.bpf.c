@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* bind(2) of every family: the address a socket will be reached at. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(bind_decide, REVSHELL_HOOK_BIND,
+	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
+
+static __always_inline int bind_verdict(struct socket *sock, struct sockaddr *address, int addrlen,
+					int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	/* allow: too short for a family, which the kernel refuses by itself */
+	if (addrlen < (int)sizeof(__u16))
+		return 0;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, nothing can be bound */
+	if (!call.sk)
+		return 0;
+	call.family = address->sa_family;
+	/* an AF_INET socket takes AF_UNSPEC for its own family */
+	if (call.family == AF_UNSPEC && call.sk->__sk_common.skc_family == AF_INET)
+		call.family = AF_INET;
+	call.sockaddr = address;
+	call.addrlen = addrlen;
+	call.ints[2] = addrlen;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_BIND, bind_decide, &call));
+}
+
+SEC("?lsm/socket_bind")
+int BPF_PROG(rs_lsm_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+{
+	return bind_verdict(sock, address, addrlen, ret);
+}
+
+SEC("?fmod_ret/security_socket_bind")
+int BPF_PROG(rs_fmod_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+{
+	return bind_verdict(sock, address, addrlen, ret);
+}

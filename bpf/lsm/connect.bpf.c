@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* connect(2) of every family, before the protocol sees it: kernel's copy of the address. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(connect_decide, REVSHELL_HOOK_CONNECT,
+	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
+
+static __always_inline int connect_verdict(struct socket *sock, struct sockaddr *address,
+					   int addrlen, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	if (selftest_hit(REVSHELL_HOOK_CONNECT))
+		return -EPERM;
+	/* allow: too short for a family, which the kernel refuses by itself */
+	if (addrlen < (int)sizeof(__u16))
+		return 0;
+	call.family = address->sa_family;
+	/* allow: this ends an association, it makes none */
+	if (call.family == AF_UNSPEC)
+		return 0;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, nothing can be sent */
+	if (!call.sk)
+		return 0;
+	call.sockaddr = address;
+	call.addrlen = addrlen;
+	call.is_destination = true;
+	call.ints[2] = addrlen;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, connect_decide, &call));
+}
+
+SEC("?lsm/socket_connect")
+int BPF_PROG(rs_lsm_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+{
+	return connect_verdict(sock, address, addrlen, ret);
+}
+
+SEC("?fmod_ret/security_socket_connect")
+int BPF_PROG(rs_fmod_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+{
+	return connect_verdict(sock, address, addrlen, ret);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* socket(2) and its kin: there is no socket yet, only the numbers that were asked for. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(create_decide, REVSHELL_HOOK_CREATE, RS_DIMS_INTS, true)
+
+static __always_inline int create_verdict(int family, int type, int protocol, int kern, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	call.family = family;
+	call.ints[0] = family;
+	call.ints[1] = type;
+	call.ints[2] = protocol;
+	call.ints[3] = kern;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CREATE, create_decide, &call));
+}
+
+SEC("?lsm/socket_create")
+int BPF_PROG(rs_lsm_create, int family, int type, int protocol, int kern, int ret)
+{
+	return create_verdict(family, type, protocol, kern, ret);
+}
+
+SEC("?fmod_ret/security_socket_create")
+int BPF_PROG(rs_fmod_create, int family, int type, int protocol, int kern, int ret)
+{
+	return create_verdict(family, type, protocol, kern, ret);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* listen(2) of every family. A socket that was never bound has no port here yet. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(listen_decide, REVSHELL_HOOK_LISTEN, RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT1),
+	      true)
+
+static __always_inline int listen_verdict(struct socket *sock, int backlog, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	if (selftest_hit(REVSHELL_HOOK_LISTEN))
+		return -EPERM;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, nothing can be accepted */
+	if (!call.sk)
+		return 0;
+	call.family = call.sk->__sk_common.skc_family;
+	call.ints[1] = backlog;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_LISTEN, listen_decide, &call));
+}
+
+SEC("?lsm/socket_listen")
+int BPF_PROG(rs_lsm_listen, struct socket *sock, int backlog, int ret)
+{
+	return listen_verdict(sock, backlog, ret);
+}
+
+SEC("?fmod_ret/security_socket_listen")
+int BPF_PROG(rs_fmod_listen, struct socket *sock, int backlog, int ret)
+{
+	return listen_verdict(sock, backlog, ret);
+}

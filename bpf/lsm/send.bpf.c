@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every message sent on a socket, whether or not it carries an address. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(send_decide, REVSHELL_HOOK_SENDMSG, RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT2),
+	      true)
+
+static __always_inline int send_verdict(struct socket *sock, int size, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, nothing can be sent */
+	if (!call.sk)
+		return 0;
+	call.family = call.sk->__sk_common.skc_family;
+	call.ints[2] = size;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SENDMSG, send_decide, &call));
+}
+
+SEC("?lsm/socket_sendmsg")
+int BPF_PROG(rs_lsm_send, struct socket *sock, struct msghdr *msg, int size, int ret)
+{
+	return send_verdict(sock, size, ret);
+}
+
+SEC("?fmod_ret/security_socket_sendmsg")
+int BPF_PROG(rs_fmod_send, struct socket *sock, struct msghdr *msg, int size, int ret)
+{
+	return send_verdict(sock, size, ret);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* All maps. Those of one generation hang in outer maps with a half for each slot. */
+#pragma once
+
+#include "compat.bpf.h"
+#include "revshell-abi.h"
+
+#define DEFINE_HOOK_MAPS(name, n)                                                     \
+	struct {                                                                      \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                             \
+		__uint(max_entries, n);                                               \
+		__type(key, __u32);                                                   \
+		__array(                                                              \
+			values, struct {                                              \
+				__uint(type, BPF_MAP_TYPE_ARRAY);                     \
+				__uint(max_entries, REVSHELL_HOOK_MAX);               \
+				__uint(key_size, sizeof(__u32));                      \
+				__uint(value_size, sizeof(struct revshell_hook_cfg)); \
+			});                                                           \
+	} name __weak SEC(".maps")
+
+/*
+ * The current generation: element 0 is the inner map with one revshell_hook_cfg per hook. Replacing
+ * that one element is what makes a new rule set current. A program reads it once.
+ */
+DEFINE_HOOK_MAPS(rs_active, 1);
+
+/* The same inner maps by slot, for a program that has read its slot and is in a function. */
+DEFINE_HOOK_MAPS(rs_hooks, REVSHELL_SLOTS);
+
+#define DEFINE_SLOT_ARRAYS(name, value_type)                            \
+	struct {                                                        \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);               \
+		__uint(max_entries, REVSHELL_SLOTS);                    \
+		__type(key, __u32);                                     \
+		__array(                                                \
+			values, struct {                                \
+				__uint(type, BPF_MAP_TYPE_ARRAY);       \
+				__uint(map_flags, BPF_F_INNER_MAP);     \
+				__uint(max_entries, 1);                 \
+				__uint(key_size, sizeof(__u32));        \
+				__uint(value_size, sizeof(value_type)); \
+			});                                             \
+	} name __weak SEC(".maps")
+
+#define DEFINE_SLOT_TRIES(name, n, key_type, val_type)                \
+	struct {                                                      \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);             \
+		__uint(max_entries, n);                               \
+		__type(key, __u32);                                   \
+		__array(                                              \
+			values, struct {                              \
+				__uint(type, BPF_MAP_TYPE_LPM_TRIE);  \
+				__uint(map_flags, BPF_F_NO_PREALLOC); \
+				__uint(max_entries, 1);               \
+				__uint(key_size, sizeof(key_type));   \
+				__uint(value_size, sizeof(val_type)); \
+			});                                           \
+	} name __weak SEC(".maps")
+
+DEFINE_SLOT_ARRAYS(rs_rows, struct revshell_row);
+DEFINE_SLOT_ARRAYS(rs_pages, struct revshell_port_page);
+DEFINE_SLOT_ARRAYS(rs_denials, struct revshell_denial);
+DEFINE_SLOT_TRIES(rs_cidr4, REVSHELL_TRIES, struct revshell_cidr4_key, __u32);
+DEFINE_SLOT_TRIES(rs_cidr6, REVSHELL_TRIES, struct revshell_cidr6_key, __u32);
+/* By REVSHELL_PATH_INDEX. */
+DEFINE_SLOT_TRIES(rs_prefixes, REVSHELL_SLOTS * 2, struct revshell_prefix_key,
+		  struct revshell_affix_value);
+DEFINE_SLOT_TRIES(rs_postfixes, REVSHELL_SLOTS * 2, struct revshell_postfix_key,
+		  struct revshell_affix_value);
+
+DEFINE_SLOT_TRIES(rs_numbers, REVSHELL_SLOTS, struct revshell_number_key, __u64);
+DEFINE_SLOT_TRIES(rs_unix, REVSHELL_SLOTS, struct revshell_unix_key, __u32);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, REVSHELL_SLOTS);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(struct revshell_unit_key));
+			__uint(value_size, sizeof(__u64));
+		});
+} rs_units __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, REVSHELL_SLOTS * 2);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(struct revshell_path_key));
+			__uint(value_size, sizeof(struct revshell_path_value));
+		});
+} rs_paths __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct revshell_mode_value);
+} rs_mode __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct revshell_secret);
+} rs_secret __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REVSHELL_STAT_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} rs_stats __weak SEC(".maps");
+
+/* Records are struct revshell_event. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1024 * 1024);
+} rs_events __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct revshell_label);
+} rs_labels __weak SEC(".maps");
+
+/* The same by tgid, for kernels without task storage. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct revshell_label);
+} rs_labels_hash __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct revshell_owner);
+} rs_owners __weak SEC(".maps");
+
+/*
+ * Buffers for what does not fit a program's stack. Programs may be preempted, so a buffer belongs
+ * to whoever could insert its number into rs_claims, and to nobody else until it is taken out.
+ * A path is written from the end of path[RS_PATH_END] towards its start.
+ */
+#define RS_SCRATCHES 32
+#define RS_PATH_END  4095
+
+struct rs_scratch {
+	char path[RS_PATH_END + 1 + 256];
+	struct revshell_label label;
+	struct revshell_prefix_key prefix;
+	struct revshell_postfix_key postfix;
+	struct revshell_unit_key unit;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RS_SCRATCHES);
+	__type(key, __u32);
+	__type(value, struct rs_scratch);
+} rs_scratch __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, RS_SCRATCHES);
+	__type(key, __u32);
+	__type(value, __u32);
+} rs_claims __weak SEC(".maps");
+
+static __always_inline void stat_add(__u32 stat)
+{
+	__u64 *value = bpf_map_lookup_elem(&rs_stats, &stat);
+
+	if (value)
+		(*value)++;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The engine, with what it asks of predicates in a function that the verifier looks at once. */
+#pragma once
+
+#include "tables.bpf.h"
+
+__u64 rs_hook_predicates(__u32 slot, __u32 hook, __u64 answers, __u32 w);
+#define rs_ask_predicates(view, cfg, hook, answers, w) rs_hook_predicates(view, hook, answers, w)
+
+#include "decide.h"
+
+/* It is called for each of many words. */
+__weak __noinline __u64 rs_hook_predicates(__u32 slot, __u32 hook, __u64 answers, __u32 w)
+{
+	void *hooks = bpf_map_lookup_elem(&rs_hooks, &slot);
+	const struct revshell_hook_cfg *cfg = hooks ? bpf_map_lookup_elem(hooks, &hook) : NULL;
+
+	return cfg ? rs_predicate_rows(slot, cfg, answers, w) : ~0ULL;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Access to one generation's tables, as decide.h asks for it. */
+#pragma once
+
+#include "maps.bpf.h"
+#include <bpf/bpf_endian.h>
+
+#define RS_VIEW __u32 /* slot */
+
+/* Functions of their own: the verifier looks at them once, and forgets what they looked at. */
+__weak __noinline __u64 rs_row_fold(__u32 slot, __u32 index)
+{
+	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
+	const struct revshell_row *row = rows ? bpf_map_lookup_elem(rows, &index) : NULL;
+
+	if (row)
+		return row->fold;
+	stat_add(REVSHELL_STAT_LOOKUP_FAILED);
+	return ~0ULL;
+}
+
+__weak __noinline __u64 rs_row_word(__u32 slot, __u32 index, __u32 w)
+{
+	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
+	const struct revshell_row *row = rows ? bpf_map_lookup_elem(rows, &index) : NULL;
+
+	return row ? row->words[w & (REVSHELL_WORDS - 1)] : ~0ULL;
+}
+
+static __always_inline __u32 rs_page_row(__u32 slot, __u32 page, __u32 port)
+{
+	void *pages = bpf_map_lookup_elem(&rs_pages, &slot);
+	const struct revshell_port_page *p = pages ? bpf_map_lookup_elem(pages, &page) : NULL;
+
+	return p ? p->row[port & 255] : ~0U;
+}
+
+static __always_inline __u32 rs_cidr4_row(__u32 slot, const struct revshell_hook_cfg *cfg,
+					  __u32 hook, __u32 dim, __u32 addr)
+{
+	__u32 index = REVSHELL_TRIE_INDEX(slot, hook, dim - REVSHELL_DIM_SK_SADDR);
+	struct revshell_cidr4_key key = {.prefixlen = 32, .addr = addr};
+	void *trie = bpf_map_lookup_elem(&rs_cidr4, &index);
+	__u32 *row = trie ? bpf_map_lookup_elem(trie, &key) : NULL;
+
+	return row ? *row : cfg->dim_default[dim];
+}
+
+static __always_inline __u32 rs_cidr6_row(__u32 slot, const struct revshell_hook_cfg *cfg,
+					  __u32 hook, __u32 dim, const __u32 *addr)
+{
+	__u32 index = REVSHELL_TRIE_INDEX(slot, hook, dim - REVSHELL_DIM_SK_SADDR);
+	struct revshell_cidr6_key key = {
+		.prefixlen = 128,
+		.addr = {addr[0], addr[1], addr[2], addr[3]},
+	};
+	void *trie = bpf_map_lookup_elem(&rs_cidr6, &index);
+	__u32 *row = trie ? bpf_map_lookup_elem(trie, &key) : NULL;
+
+	return row ? *row : cfg->dim_default[dim];
+}
+
+/* value as struct revshell_number_key has it, in host order; otherwise: without an entry. */
+__weak __noinline __u64 rs_number_lookup(__u32 slot, __u32 space, __u64 value, __u64 otherwise)
+{
+	struct revshell_number_key key = {.prefixlen = 96};
+	void *trie = bpf_map_lookup_elem(&rs_numbers, &slot);
+	__u64 big = bpf_cpu_to_be64(value);
+	__u64 *found;
+
+	key.space = bpf_htonl(space);
+	__builtin_memcpy(key.value, &big, sizeof(key.value));
+	found = trie ? bpf_map_lookup_elem(trie, &key) : NULL;
+	return found ? *found : otherwise;
+}
+
+#define rs_number_row(slot, space, value, otherwise) \
+	((__u32)rs_number_lookup(slot, space, value, otherwise))
+
+/* The word of predicates that a fact's number satisfies; 0 without an entry. */
+static __always_inline __u64 fact_lookup(__u32 slot, const __u32 fact, __u64 value)
+{
+	return rs_number_lookup(slot, REVSHELL_SPACE_FACT(fact), value, 0);
+}
+
+/* The word for a fact that could not be had whole: strict. */
+static __always_inline __u64 fact_unknown(__u32 slot, const __u32 fact)
+{
+	return rs_number_lookup(slot, REVSHELL_SPACE_UNKNOWN(fact), 0, 0);
+}

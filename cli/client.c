@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The client's side of org.revshell1: connection, calls, and what is said when they fail. */
+#include <errno.h>
+#include <string.h>
+
+#include "bus.h"
+#include "bus-error.h"
+#include "ctl.h"
+
+#define HINT_ABSENT "Hint: start it with 'systemctl start revshelld', or name its bus with --bus=."
+#define HINT_DENIED "Hint: only root may ask and steer revshelld; try sudo."
+
+int ctl_fail_text(const char *action, const char *reason, const char *hint)
+{
+	fprintf(stderr, "revshellctl: Failed to %s: %s\n", action, reason);
+	if (hint)
+		fprintf(stderr, "%s\n", hint);
+	return CTL_FAILED;
+}
+
+int ctl_fail_reply(const char *action, int r)
+{
+	return ctl_fail_text(action, r == -ENOMEM ? "out of memory" : "the reply makes no sense",
+			     "Hint: are revshellctl and revshelld of the same version?");
+}
+
+static bool error_is_any(const sd_bus_error *e, const char *const *names)
+{
+	for (; *names; names++)
+		if (sd_bus_error_has_name(e, *names))
+			return true;
+	return false;
+}
+
+/* A refused policy set comes as one diagnostic a line. */
+static int fail_policies(const char *action, const sd_bus_error *error)
+{
+	if (error->message && *error->message)
+		fprintf(stderr, "%s\n", error->message);
+	return ctl_fail_text(
+		action, "the policies have errors",
+		"Hint: nothing was changed; 'revshellctl policy check FILE' tells more.");
+}
+
+int ctl_fail(const char *action, int r, const sd_bus_error *error)
+{
+	static const char *const absent[] = {
+		SD_BUS_ERROR_SERVICE_UNKNOWN,
+		SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+		SD_BUS_ERROR_NO_REPLY,
+		SD_BUS_ERROR_DISCONNECTED,
+		NULL,
+	};
+
+	if (error && error_is_any(error, absent)) {
+		ctl_fail_text(action, "the daemon is not running", HINT_ABSENT);
+		return CTL_ABSENT;
+	}
+	if (error && sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED)) {
+		ctl_fail_text(action, "access denied", HINT_DENIED);
+		return CTL_DENIED;
+	}
+	if (error && (sd_bus_error_has_name(error, BUS_ERROR_POLICY_INVALID) ||
+		      (sd_bus_error_has_name(error, BUS_ERROR_LIMIT_EXCEEDED) && error->message &&
+		       strstr(error->message, ": error: "))))
+		return fail_policies(action, error);
+	if (error && sd_bus_error_has_name(error, BUS_ERROR_NO_SUCH_POLICY))
+		return ctl_fail_text(action, error->message,
+				     "Hint: 'revshellctl policy list' shows which are.");
+	if (r == -ECONNRESET || r == -ENOTCONN) {
+		ctl_fail_text(action, "the bus went away", HINT_ABSENT);
+		return CTL_ABSENT;
+	}
+	if (error && error->message)
+		return ctl_fail_text(action, error->message, NULL);
+	return ctl_fail_text(action, strerror(-r), NULL);
+}
+
+/* sd_bus_open_*() honour DBUS_SYSTEM_BUS_ADDRESS and DBUS_SESSION_BUS_ADDRESS. */
+static int open_bus(const struct ctl *c, sd_bus **ret_bus)
+{
+	sd_bus *bus = NULL;
+	int r;
+
+	if (c->host)
+		return sd_bus_open_system_remote(ret_bus, c->host);
+	if (strcmp(c->where, "system") == 0)
+		return sd_bus_open_system(ret_bus);
+	if (strcmp(c->where, "session") == 0)
+		return sd_bus_open_user(ret_bus);
+	r = sd_bus_new(&bus);
+	if (r >= 0)
+		r = sd_bus_set_address(bus, c->where);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(bus, true);
+	if (r >= 0)
+		r = sd_bus_start(bus);
+	if (r < 0) {
+		sd_bus_unref(bus);
+		return r;
+	}
+	*ret_bus = bus;
+	return 0;
+}
+
+int ctl_open(struct ctl *c)
+{
+	int r = c->bus ? 0 : open_bus(c, &c->bus);
+
+	return r < 0 ? r : 0;
+}
+
+int ctl_connect(struct ctl *c, const char *action)
+{
+	char text[256];
+	int r;
+
+	r = ctl_open(c);
+	if (r >= 0)
+		return 0;
+	snprintf(text, sizeof(text), "no connection to the bus%s%s: %s", c->host ? " of " : "",
+		 c->host ? c->host : "", strerror(-r));
+	switch (r) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+	case -ENOMEDIUM:
+		ctl_fail_text(action, text, HINT_ABSENT);
+		return CTL_ABSENT;
+	case -EACCES:
+	case -EPERM:
+		ctl_fail_text(action, text, HINT_DENIED);
+		return CTL_DENIED;
+	}
+	return ctl_fail_text(action, text, NULL);
+}
+
+int ctl_new_call(struct ctl *c, const char *interface, const char *member, sd_bus_message **ret_m)
+{
+	sd_bus_message *m;
+	int r;
+
+	r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, BUS_PATH,
+					   interface ? interface : BUS_MANAGER_INTERFACE, member);
+	if (r < 0)
+		return r;
+	/* To ask for the status must not start the daemon. */
+	r = sd_bus_message_set_auto_start(m, false);
+	if (r < 0) {
+		sd_bus_message_unref(m);
+		return r;
+	}
+	*ret_m = m;
+	return 0;
+}
+
+int ctl_call(struct ctl *c, const char *action, sd_bus_message *m, int r,
+	     sd_bus_message **ret_reply)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+
+	if (r < 0) {
+		sd_bus_message_unref(m);
+		return ctl_fail(action, r, NULL);
+	}
+	r = sd_bus_call(c->bus, m, 0, &error, ret_reply);
+	sd_bus_message_unref(m);
+	if (r < 0)
+		r = ctl_fail(action, r, sd_bus_error_is_set(&error) ? &error : NULL);
+	else
+		r = 0;
+	sd_bus_error_free(&error);
+	return r;
+}
+
+int ctl_append_reason(const struct ctl *c, sd_bus_message *m)
+{
+	if (!c->reason)
+		return sd_bus_message_append(m, "a{sv}", 0);
+	return sd_bus_message_append(m, "a{sv}", 1, "reason", "s", c->reason);
+}
+
+static int read_text(sd_bus_message *m, char **ret)
+{
+	const char *s;
+	char *copy;
+	int r;
+
+	r = sd_bus_message_read(m, "v", "s", &s);
+	if (r < 0)
+		return r;
+	copy = strdup(s);
+	if (!copy)
+		return -ENOMEM;
+	free(*ret);
+	*ret = copy;
+	return 0;
+}
+
+static int read_property(sd_bus_message *m, const char *name, struct ctl_state *s)
+{
+	const struct {
+		const char *name;
+		char **text;
+	} texts[] = {
+		{"Version", &s->version},
+		{"Mode", &s->mode},
+		{"EffectiveMode", &s->effective},
+		{"Backend", &s->backend},
+		{"SelfTest", &s->self_test},
+		{"PolicySetDigest", &s->digest},
+		{"LastReloadError", &s->reload_error},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (strcmp(name, texts[i].name) == 0)
+			return read_text(m, texts[i].text);
+	if (strcmp(name, "Generation") == 0)
+		return sd_bus_message_read(m, "v", "t", &s->generation);
+	if (strcmp(name, "LastReloadUSec") == 0)
+		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
+	if (strcmp(name, "NPolicies") == 0)
+		return sd_bus_message_read(m, "v", "u", &s->n_policies);
+	return sd_bus_message_skip(m, "v"); /* of a newer daemon */
+}
+
+static int read_state(sd_bus_message *m, struct ctl_state *s)
+{
+	const char *name;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	if (r < 0)
+		return r;
+	while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &name);
+		if (r >= 0)
+			r = read_property(m, name, s);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	return s->version && s->mode && s->effective && s->backend && s->self_test && s->digest &&
+			       s->reload_error
+		       ? 0
+		       : -EBADMSG;
+}
+
+int ctl_get_state(struct ctl *c, const char *action, struct ctl_state *ret_state)
+{
+	sd_bus_message *m = NULL, *reply = NULL;
+	struct ctl_state s = {};
+	int r;
+
+	r = ctl_connect(c, action);
+	if (r != 0)
+		return r;
+	r = ctl_new_call(c, "org.freedesktop.DBus.Properties", "GetAll", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", BUS_MANAGER_INTERFACE);
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = read_state(reply, &s);
+	sd_bus_message_unref(reply);
+	if (r < 0) {
+		ctl_state_done(&s);
+		return ctl_fail_reply(action, r);
+	}
+	*ret_state = s;
+	return 0;
+}
+
+void ctl_state_done(struct ctl_state *s)
+{
+	free(s->version);
+	free(s->mode);
+	free(s->effective);
+	free(s->backend);
+	free(s->self_test);
+	free(s->digest);
+	free(s->reload_error);
+	*s = (struct ctl_state){};
+}
+
+int ctl_state_exit(const struct ctl_state *s)
+{
+	if (strcmp(s->effective, s->mode) != 0)
+		return CTL_DEGRADED;
+	return strcmp(s->mode, "enforce") == 0 ? CTL_OK : CTL_MONITOR;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the verbs of revshellctl share: options, the connection, errors, output. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#include <systemd/sd-bus.h>
+
+#include "event.h"
+#include "macro.h"
+
+/* Exit statuses, as in revshellctl(1). */
+enum {
+	CTL_OK = 0, /* status: enforcing */
+	CTL_FAILED = 1,
+	CTL_ABSENT = 3, /* no daemon */
+	CTL_DENIED = 4, /* no permission */
+	CTL_MONITOR = 5,
+	CTL_DEGRADED = 7, /* enforcement was asked for, or nothing is seen at all */
+};
+
+enum ctl_json {
+	CTL_JSON_OFF,
+	CTL_JSON_SHORT,
+	CTL_JSON_PRETTY,
+};
+
+/* The options after the verb; a verb names those it takes. */
+enum ctl_option {
+	CTL_OPT_REASON = 1,
+	CTL_OPT_FOLLOW = 2,
+	CTL_OPT_LINES = 4,
+	CTL_OPT_OUTPUT = 8,
+	CTL_OPT_FILTER = 16, /* --policy, --exe, --verdict */
+	CTL_OPT_CHECK = 32,  /* --tetragon, --offline */
+};
+
+struct ctl {
+	const char *where; /* "system", "session", or an address */
+	const char *host;  /* ssh destination, or NULL */
+	enum ctl_json json;
+	bool legend;
+	unsigned int options; /* enum ctl_option bits that were given */
+	const char *reason;
+	bool follow;
+	uint32_t lines;
+	enum event_format format;
+	const char *policy, *exe, *verdict;
+	bool tetragon, offline;
+	sd_bus *bus; /* opened by the first call */
+};
+
+/* client.c */
+
+/* Opens the connection if there is none. Returns 0 or -errno, and tells nothing. */
+int ctl_open(struct ctl *c);
+
+/* The same for all others: returns 0 or an exit status after telling why. */
+int ctl_connect(struct ctl *c, const char *action);
+
+/* A call of a Manager method, ready to be appended to, or of another interface's. */
+int ctl_new_call(struct ctl *c, const char *interface, const char *member, sd_bus_message **ret_m);
+
+/*
+ * Sends m and waits. Takes m in any case. r is what building it returned: negative fails here.
+ * Returns 0, or an exit status after "revshellctl: Failed to ACTION: ..." and a hint.
+ */
+int ctl_call(struct ctl *c, const char *action, sd_bus_message *m, int r,
+	     sd_bus_message **ret_reply);
+
+/* Tells a failure on standard error and returns the exit status that fits. */
+int ctl_fail(const char *action, int r, const sd_bus_error *error);
+
+/* Replies that are not of the agreed form. */
+int ctl_fail_reply(const char *action, int r);
+
+/* A failure with reason and hint (or NULL) in words; returns CTL_FAILED. */
+int ctl_fail_text(const char *action, const char *reason, const char *hint);
+
+int ctl_append_reason(const struct ctl *c, sd_bus_message *m); /* the whole a{sv} */
+
+/* The Manager's properties that decide on the exit status, and those that status shows. */
+struct ctl_state {
+	char *version, *mode, *effective, *backend, *self_test, *digest, *reload_error;
+	uint64_t generation, reload_usec;
+	uint32_t n_policies;
+};
+
+int ctl_get_state(struct ctl *c, const char *action, struct ctl_state *ret_state);
+void ctl_state_done(struct ctl_state *s);
+int ctl_state_exit(const struct ctl_state *s);
+
+/* output.c */
+
+/* Prints as --json asks and drops the reference; with CTL_JSON_OFF as if pretty. */
+int ctl_print_json(const struct ctl *c, json_t *value);
+
+struct libscols_table;
+
+/* A table with the headings, ended by NULL; headings that begin with '>' align right. */
+struct libscols_table *ctl_table_new(const struct ctl *c, const char *const *headings);
+
+/* Adds a line; cells ends with NULL. */
+int ctl_table_add(struct libscols_table *t, const char *const *cells);
+
+/* Prints and frees. */
+int ctl_table_print(struct libscols_table *t);
+
+bool ctl_use_color(void);
+
+/* Verbs: argv[0] is the verb's last word. Each returns an exit status. */
+int verb_status(struct ctl *c, int argc, char **argv);
+int verb_enforce(struct ctl *c, int argc, char **argv);
+int verb_reload(struct ctl *c, int argc, char **argv);
+int verb_stats(struct ctl *c, int argc, char **argv);
+int verb_version(struct ctl *c, int argc, char **argv);
+int verb_events(struct ctl *c, int argc, char **argv);
+int verb_policy_list(struct ctl *c, int argc, char **argv);
+int verb_policy_check(struct ctl *c, int argc, char **argv);
+int verb_policy_cat(struct ctl *c, int argc, char **argv);
+int verb_policy_mode(struct ctl *c, int argc, char **argv);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* revshellctl: options and the table of verbs. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "bus-error.h"
+#include "ctl.h"
+
+struct verb {
+	const char *group; /* "policy", or NULL for a verb of one word */
+	const char *name;
+	int min_args, max_args; /* -1: any number */
+	unsigned int options;	/* enum ctl_option bits it takes */
+	int (*run)(struct ctl *c, int argc, char **argv);
+	const char *args;
+	const char *help;
+};
+
+static int verb_help(struct ctl *c, int argc, char **argv);
+
+static const struct verb verbs[] = {
+	{NULL, "status", 0, 0, 0, verb_status, "", "Show mode, backend and policies"},
+	{NULL, "enforce", 0, 1, CTL_OPT_REASON, verb_enforce, "[on|off|status]",
+	 "Carry verdicts out, only report them, or show which"},
+	{"policy", "list", 0, 0, 0, verb_policy_list, "", "List the loaded policies"},
+	{"policy", "check", 1, -1, CTL_OPT_CHECK, verb_policy_check, "FILE|DIR...",
+	 "Check policies without daemon and root"},
+	{"policy", "cat", 1, 1, 0, verb_policy_cat, "ID",
+	 "Print the text a policy was loaded from"},
+	{"policy", "mode", 2, 2, CTL_OPT_REASON, verb_policy_mode, "ID MODE",
+	 "Set one policy to enforce, monitor, or its own default"},
+	{NULL, "reload", 0, 0, CTL_OPT_REASON, verb_reload, "",
+	 "Load the policy directories anew, all or nothing"},
+	{NULL, "events", 0, 0, CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER,
+	 verb_events, "", "Show the last events, or follow them"},
+	{NULL, "stats", 0, 0, 0, verb_stats, "", "Show counters"},
+	{NULL, "version", 0, 0, 0, verb_version, "", "Show the client's and the daemon's version"},
+	{NULL, "help", 0, -1, 0, verb_help, "", "Show this text"},
+};
+
+enum {
+	OPT_BUS = 0x100,
+	OPT_JSON,
+	OPT_NO_LEGEND,
+	OPT_REASON,
+	OPT_POLICY,
+	OPT_EXE,
+	OPT_VERDICT,
+	OPT_TETRAGON,
+	OPT_OFFLINE,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"bus", required_argument, NULL, OPT_BUS},
+	{"host", required_argument, NULL, 'H'},
+	{"json", required_argument, NULL, OPT_JSON},
+	{"no-legend", no_argument, NULL, OPT_NO_LEGEND},
+	{"reason", required_argument, NULL, OPT_REASON},
+	{"follow", no_argument, NULL, 'f'},
+	{"lines", required_argument, NULL, 'n'},
+	{"output", required_argument, NULL, 'o'},
+	{"policy", required_argument, NULL, OPT_POLICY},
+	{"exe", required_argument, NULL, OPT_EXE},
+	{"verdict", required_argument, NULL, OPT_VERDICT},
+	{"tetragon", no_argument, NULL, OPT_TETRAGON},
+	{"offline", no_argument, NULL, OPT_OFFLINE},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{},
+};
+
+static int verb_help(struct ctl *c, int argc, char **argv)
+{
+	printf("revshellctl [OPTIONS...] [VERB] [ARGUMENTS...]\n\n"
+	       "Ask and steer revshelld, which stops reverse shells.\n\nVerbs:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		const struct verb *v = &verbs[i];
+		char text[64];
+
+		snprintf(text, sizeof(text), "%s%s%s%s%s", v->group ? v->group : "",
+			 v->group ? " " : "", v->name, *v->args ? " " : "", v->args);
+		printf("  %-28s %s%s\n", text, v->help, i == 0 ? " (the default)" : "");
+	}
+	printf("\nOptions:\n"
+	       "  --bus=BUS          system, session, or a D-Bus address (default: system)\n"
+	       "  -H --host=HOST     Ask the daemon of another host, by ssh\n"
+	       "  --json=FORMAT      off, short or pretty (default: off)\n"
+	       "  --no-legend        No headings on tables\n"
+	       "  -h --help          Show this text\n"
+	       "  --version          Show the version\n"
+	       "Options of enforce, reload, policy mode:\n"
+	       "  --reason=TEXT      For the log\n"
+	       "Options of events:\n"
+	       "  -f --follow        Show events as they come, until interrupted\n"
+	       "  -n --lines=N       Begin with the last N events\n"
+	       "  -o --output=FORMAT compact, json or tetragon (default: compact)\n"
+	       "  --policy=ID        Only events of this policy\n"
+	       "  --exe=PATH         Only events of this executable\n"
+	       "  --verdict=VERDICT  Only allowed, would-deny, denied or killed\n"
+	       "Options of policy check:\n"
+	       "  --tetragon         Warn about what Tetragon would not load\n"
+	       "  --offline          Do not look at this host's files and users\n\n"
+	       "Exit status: 0 success, 1 failure, 3 no daemon, 4 no permission; of status and\n"
+	       "enforce also 0 enforcing, 5 monitor, 7 degraded.\n");
+	return CTL_OK;
+}
+
+static int usage_error(const char *fmt, ...) _printf_(1, 2);
+
+static int usage_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("revshellctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\nSee 'revshellctl help'.\n", stderr);
+	return CTL_FAILED;
+}
+
+/* The position of value in a NULL-terminated list, or -EINVAL after telling. */
+static int choose(const char *option, const char *value, const char *const *list)
+{
+	for (int i = 0; list[i]; i++)
+		if (strcmp(value, list[i]) == 0)
+			return i;
+	usage_error("Bad value for %s: '%s'", option, value);
+	return -EINVAL;
+}
+
+static int parse_lines(struct ctl *c, const char *arg)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(arg, &end, 10);
+	if (arg[0] < '0' || arg[0] > '9' || *end || errno || n > UINT32_MAX) {
+		usage_error("Bad value for --lines: '%s'", arg);
+		return -EINVAL;
+	}
+	c->lines = (uint32_t)n;
+	return 0;
+}
+
+static int parse_option(struct ctl *c, int opt, const char *arg)
+{
+	static const char *const json_names[] = {"off", "short", "pretty", NULL};
+	static const char *const formats[] = {"json", "tetragon", "compact", NULL};
+	int r;
+
+	switch (opt) {
+	case OPT_BUS:
+		if (strcmp(arg, "system") != 0 && strcmp(arg, "session") != 0 &&
+		    !strchr(arg, ':')) {
+			usage_error("Bad value for --bus: '%s'", arg);
+			return -EINVAL;
+		}
+		c->where = arg;
+		return 0;
+	case 'H':
+		c->host = arg;
+		return 0;
+	case OPT_JSON:
+		r = choose("--json", arg, json_names);
+		if (r >= 0)
+			c->json = (enum ctl_json)r;
+		return r;
+	case OPT_NO_LEGEND:
+		c->legend = false;
+		return 0;
+	case OPT_REASON:
+		c->options |= CTL_OPT_REASON;
+		c->reason = arg;
+		return 0;
+	case 'f':
+		c->options |= CTL_OPT_FOLLOW;
+		c->follow = true;
+		return 0;
+	case 'n':
+		c->options |= CTL_OPT_LINES;
+		return parse_lines(c, arg);
+	case 'o':
+		c->options |= CTL_OPT_OUTPUT;
+		r = choose("--output", arg, formats);
+		if (r >= 0)
+			c->format = (enum event_format)r; /* in the order of its constants */
+		return r;
+	case OPT_POLICY:
+		c->options |= CTL_OPT_FILTER;
+		c->policy = arg;
+		return 0;
+	case OPT_EXE:
+		c->options |= CTL_OPT_FILTER;
+		c->exe = arg;
+		return 0;
+	case OPT_VERDICT:
+		c->options |= CTL_OPT_FILTER;
+		c->verdict = arg;
+		return 0;
+	case OPT_TETRAGON:
+		c->options |= CTL_OPT_CHECK;
+		c->tetragon = true;
+		return 0;
+	case OPT_OFFLINE:
+		c->options |= CTL_OPT_CHECK;
+		c->offline = true;
+		return 0;
+	}
+	fputs("See 'revshellctl help'.\n", stderr); /* getopt has told what */
+	return -EINVAL;
+}
+
+_Static_assert(EVENT_JSON == 0 && EVENT_TETRAGON == 1 && EVENT_COMPACT == 2, "order of formats");
+
+static const struct verb *find_verb(const char *group, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0 &&
+		    (group ? verbs[i].group && strcmp(verbs[i].group, group) == 0
+			   : !verbs[i].group))
+			return &verbs[i];
+	return NULL;
+}
+
+static bool is_group(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (verbs[i].group && strcmp(verbs[i].group, name) == 0)
+			return true;
+	return false;
+}
+
+static int run_verb(struct ctl *c, const struct verb *v, int argc, char **argv)
+{
+	int n = argc - 1;
+
+	if (n < v->min_args)
+		return usage_error("Verb '%s' needs %s", v->name, v->args);
+	if (v->max_args >= 0 && n > v->max_args)
+		return usage_error("Too many arguments for verb '%s'", v->name);
+	if (c->options & ~v->options)
+		return usage_error("Verb '%s' does not take one of these options", v->name);
+	return v->run(c, argc, argv);
+}
+
+static int dispatch(struct ctl *c, int argc, char **argv)
+{
+	static char *const status[] = {(char *)"status", NULL};
+	const struct verb *v;
+
+	if (argc == 0)
+		return run_verb(c, &verbs[0], 1, (char **)status);
+	if (is_group(argv[0])) {
+		if (argc < 2)
+			return usage_error("'%s' needs a verb", argv[0]);
+		v = find_verb(argv[0], argv[1]);
+		if (!v)
+			return usage_error("Unknown verb '%s %s'", argv[0], argv[1]);
+		return run_verb(c, v, argc - 1, argv + 1);
+	}
+	v = find_verb(NULL, argv[0]);
+	if (!v)
+		return usage_error("Unknown verb '%s'", argv[0]);
+	return run_verb(c, v, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	static char *const version[] = {(char *)"version", NULL};
+	struct ctl c = {
+		.where = "system",
+		.legend = true,
+		.format = EVENT_COMPACT,
+	};
+	int opt, r;
+
+	while ((opt = getopt_long(argc, argv, "hH:fn:o:", long_options, NULL)) != -1) {
+		if (opt == 'h')
+			return verb_help(&c, 0, NULL);
+		if (opt == OPT_VERSION)
+			return verb_version(&c, 1, (char **)version);
+		if (parse_option(&c, opt, optarg) < 0)
+			return CTL_FAILED;
+	}
+	if (bus_error_register() < 0)
+		return ctl_fail("start", -ENOMEM, NULL);
+	r = dispatch(&c, argc - optind, argv + optind);
+	sd_bus_flush_close_unref(c.bus);
+	if (fflush(stdout) != 0 && errno != EPIPE && r == CTL_OK)
+		return ctl_fail("write", -errno, NULL);
+	return r;
+}

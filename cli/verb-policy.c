@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Verbs policy list, cat, mode. */
+#include <string.h>
+
+#include "ctl.h"
+
+struct policy_line {
+	const char *id, *origin, *mode, *effective, *digest, *path;
+	int enabled;
+};
+
+static int read_line(sd_bus_message *m, struct policy_line *line)
+{
+	return sd_bus_message_read(m, "(ssssbso)", &line->id, &line->origin, &line->mode,
+				   &line->effective, &line->enabled, &line->digest, &line->path);
+}
+
+static int list_table(const struct ctl *c, sd_bus_message *m)
+{
+	static const char *const headings[] = {"POLICY", "MODE", "IN EFFECT", "ORIGIN", NULL};
+	struct libscols_table *t = ctl_table_new(c, headings);
+	struct policy_line line;
+	int r;
+
+	if (!t)
+		return ctl_fail("print", -ENOMEM, NULL);
+	while ((r = read_line(m, &line)) > 0) {
+		const char *cells[] = {line.id, line.mode,
+				       line.enabled ? line.effective : "disabled", line.origin,
+				       NULL};
+
+		r = ctl_table_add(t, cells);
+		if (r < 0)
+			break;
+	}
+	if (r < 0)
+		return ctl_fail_reply("list the policies", r);
+	return ctl_table_print(t);
+}
+
+static int list_json(const struct ctl *c, sd_bus_message *m)
+{
+	json_t *array = json_array();
+	struct policy_line line;
+	int r;
+
+	while ((r = read_line(m, &line)) > 0)
+		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s}", "id",
+						       line.id, "origin", line.origin, "mode",
+						       line.mode, "effective_mode", line.effective,
+						       "enabled", line.enabled, "digest",
+						       line.digest, "path", line.path));
+	if (r < 0) {
+		json_decref(array);
+		return ctl_fail_reply("list the policies", r);
+	}
+	return ctl_print_json(c, array);
+}
+
+int verb_policy_list(struct ctl *c, int argc, char **argv)
+{
+	const char *action = "list the policies";
+	sd_bus_message *m = NULL, *reply = NULL;
+	int r;
+
+	r = ctl_connect(c, action);
+	if (r != 0)
+		return r;
+	r = ctl_new_call(c, NULL, "ListPolicies", &m);
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = sd_bus_message_enter_container(reply, 'a', "(ssssbso)");
+	if (r < 0)
+		r = ctl_fail_reply(action, r);
+	else if (c->json != CTL_JSON_OFF)
+		r = list_json(c, reply);
+	else
+		r = list_table(c, reply);
+	sd_bus_message_unref(reply);
+	return r;
+}
+
+int verb_policy_cat(struct ctl *c, int argc, char **argv)
+{
+	const char *action = "get the policy";
+	sd_bus_message *m = NULL, *reply = NULL;
+	const char *text;
+	int r;
+
+	r = ctl_connect(c, action);
+	if (r != 0)
+		return r;
+	r = ctl_new_call(c, NULL, "GetPolicySource", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", argv[1]);
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = sd_bus_message_read(reply, "s", &text);
+	if (r < 0)
+		r = ctl_fail_reply(action, r);
+	else if (c->json != CTL_JSON_OFF)
+		r = ctl_print_json(c, json_pack("{s:s, s:s}", "id", argv[1], "text", text));
+	else
+		r = fputs(text, stdout) < 0 ? CTL_FAILED : CTL_OK;
+	sd_bus_message_unref(reply);
+	return r;
+}
+
+int verb_policy_mode(struct ctl *c, int argc, char **argv)
+{
+	const char *action = "set the policy's mode";
+	sd_bus_message *m = NULL, *reply = NULL;
+	int r;
+
+	r = ctl_connect(c, action);
+	if (r != 0)
+		return r;
+	r = ctl_new_call(c, NULL, "SetPolicyMode", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", argv[1], argv[2]);
+	if (r >= 0)
+		r = ctl_append_reason(c, m);
+	r = ctl_call(c, action, m, r, &reply);
+	sd_bus_message_unref(reply);
+	return r;
+}

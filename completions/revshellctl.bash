@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Completion of revshellctl for bash.
+
+_revshellctl()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word verb= group=
+	local -a words=()
+
+	# "--option=value" comes as three words.
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	case $prev in
+	--json) words=(off short pretty) ;;
+	--output | -o) words=(compact json tetragon) ;;
+	--verdict) words=(allowed would-deny denied killed) ;;
+	--bus) words=(system session) ;;
+	--policy) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
+	--host | -H | --lines | -n | --reason) return ;;
+	--exe)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	esac
+	if [[ ${#words[@]} -gt 0 ]]; then
+		COMPREPLY=($(compgen -W "${words[*]}" -- "$cur"))
+		return
+	fi
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		case $word in
+		policy) group=policy ;;
+		status | enforce | reload | events | stats | version | help) verb=${verb:-$word} ;;
+		list | check | cat | mode) [[ $group ]] && verb=${verb:-$word} ;;
+		esac
+	done
+	if [[ $cur == -* ]]; then
+		words=(--bus= --host= --json= --no-legend --help --version)
+		case $verb in
+		events) words+=(--follow --lines= --output= --policy= --exe= --verdict=) ;;
+		check) words+=(--tetragon --offline) ;;
+		enforce | reload | mode) words+=(--reason=) ;;
+		esac
+		compopt -o nospace
+	elif [[ $group && -z $verb ]]; then
+		words=(list check cat mode)
+	elif [[ -z $verb ]]; then
+		words=(status enforce policy reload events stats version help)
+	else
+		case $verb in
+		enforce) words=(on off status) ;;
+		check)
+			COMPREPLY=($(compgen -f -- "$cur"))
+			return
+			;;
+		cat) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
+		mode)
+			if [[ $prev == mode ]]; then
+				words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1))
+			else
+				words=(enforce monitor default)
+			fi
+			;;
+		esac
+	fi
+	COMPREPLY=($(compgen -W "${words[*]}" -- "$cur"))
+}
+
+complete -F _revshellctl revshellctl

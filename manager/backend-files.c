@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kernel calls files and namespaces, asked through iterators. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "backend-internal.h"
+#include "macro.h"
+#include "revshell.skel.h"
+
+/* So many descriptors are open at once while inode numbers are learned. */
+#define BATCH 256
+
+/* Runs an iterator and returns all that it writes, at most size bytes. */
+static ssize_t run_iterator(struct bpf_program *prog, bool own_task, void *buf, size_t size)
+{
+	union bpf_iter_link_info info = {.task = {.pid = getpid()}};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_link *link = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	ssize_t total = 0;
+
+	if (own_task)
+		link = bpf_program__attach_iter(prog, &opts);
+	/* before 6.1 the iterator cannot be told which task; the program looks for it anyway */
+	if (!link)
+		link = bpf_program__attach_iter(prog, NULL);
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0)
+		total = -errno;
+	while (total >= 0 && (size_t)total < size) {
+		ssize_t n = read(fd, (char *)buf + total, size - total);
+
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			total = -errno;
+		if (n <= 0)
+			break;
+		total += n;
+	}
+	bpf_link__destroy(link);
+	return total;
+}
+
+int backend_learn_host(struct backend *b, uint64_t *ret_inum)
+{
+	uint64_t inum = 0;
+	ssize_t n = run_iterator(b->skel->progs.rs_host, false, &inum, sizeof(inum));
+
+	if (n < 0)
+		return n;
+	if (n != sizeof(inum))
+		return -ESRCH;
+	*ret_inum = inum;
+	return 0;
+}
+
+/*
+ * inum: of the initial namespaces, where it is fixed (include/linux/proc_ns.h); /proc/1/ns may be
+ * out of reach.
+ */
+static const struct {
+	const char *name;
+	uint64_t inum;
+} namespaces[NS_MAX] = {
+	[NS_UTS] = {"uts", 0xeffffffe},
+	[NS_IPC] = {"ipc", 0xefffffff},
+	[NS_MNT] = {"mnt"},
+	[NS_PID] = {"pid", 0xeffffffc},
+	[NS_PID_FOR_CHILDREN] = {"pid_for_children", 0xeffffffc},
+	[NS_NET] = {"net"},
+	[NS_TIME] = {"time", 0xeffffffa},
+	[NS_TIME_FOR_CHILDREN] = {"time_for_children", 0xeffffffa},
+	[NS_CGROUP] = {"cgroup", 0xeffffffb},
+	[NS_USER] = {"user", 0xeffffffd},
+};
+
+void backend_learn_namespaces(uint64_t mnt_ns, uint64_t host_ns[NS_MAX])
+{
+	for (size_t i = 0; i < NS_MAX; i++) {
+		char path[64];
+		struct stat st;
+
+		snprintf(path, sizeof(path), "/proc/1/ns/%s", namespaces[i].name);
+		host_ns[i] = stat(path, &st) == 0 ? st.st_ino : namespaces[i].inum;
+	}
+	if (mnt_ns)
+		host_ns[NS_MNT] = mnt_ns;
+}
+
+static int learn_batch(struct backend *b, struct ruleset_path **paths, size_t n, struct diag *d)
+{
+	/* the loader's other descriptors are listed as well */
+	const size_t max = 4096;
+	_cleanup_free_ struct revshell_file_id *ids = calloc(max, sizeof(*ids));
+	int fds[BATCH];
+	ssize_t size;
+
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = open(paths[i]->path, O_PATH | O_CLOEXEC);
+		if (fds[i] < 0)
+			diag_warning(d, (struct diag_pos){}, "no-file",
+				     "%s cannot be opened (%s): it exempts nothing until a reload "
+				     "finds it",
+				     paths[i]->path, strerror(errno));
+	}
+	size = run_iterator(b->skel->progs.rs_files, true, ids, max * sizeof(*ids));
+	for (ssize_t k = 0; k < size / (ssize_t)sizeof(*ids); k++) {
+		for (size_t i = 0; i < n; i++) {
+			if (fds[i] < 0 || ids[k].fd != (uint32_t)fds[i])
+				continue;
+			paths[i]->value.ino = ids[k].ino;
+			paths[i]->value.dev = ids[k].dev;
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return size < 0 ? size : 0;
+}
+
+int backend_learn_files(struct backend *b, struct ruleset *rs, struct diag *d)
+{
+	struct ruleset_path *batch[BATCH];
+	size_t n = 0;
+	int r = 0;
+
+	for (unsigned int parent = 0; parent < 2 && r == 0; parent++) {
+		for (size_t i = 0; i < rs->n_paths[parent] && r == 0; i++) {
+			if (!rs->paths[parent][i].exempts)
+				continue;
+			batch[n++] = &rs->paths[parent][i];
+			if (n == BATCH) {
+				r = learn_batch(b, batch, n, d);
+				n = 0;
+			}
+		}
+	}
+	if (r == 0 && n > 0)
+		r = learn_batch(b, batch, n, d);
+	if (r < 0)
+		diag_error(d, (struct diag_pos){}, "files-unknown",
+			   "cannot learn the inode numbers of exempted executables: %s",
+			   strerror(-r));
+	return r;
+}

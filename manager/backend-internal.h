@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the backend share. */
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include "backend.h"
+#include "maps.h"
+
+struct revshell_bpf;
+
+#define BACKEND_MAX_LINKS 64
+
+/* A program and the kernel hook that it serves. */
+struct backend_program {
+	const char *name;	 /* in the object */
+	enum revshell_hook hook; /* or REVSHELL_HOOK_MAX: serves no hook, always attached */
+	bool lsm;		 /* part of the lsm backend */
+	bool fmod_ret;		 /* part of the fmod_ret backend */
+	bool on_demand;		 /* attached while the rule set has selectors on hook */
+	bool track_sock;	 /* or, without a hook, while it tracks sockets */
+};
+
+extern const struct backend_program backend_programs[];
+extern const size_t n_backend_programs;
+
+struct backend {
+	enum backend_kind kind;
+	bool have_task_storage;
+	struct revshell_bpf *skel;
+	struct maps_outer outer;
+	struct maps_slot slots[REVSHELL_SLOTS];
+	struct revshell_secret secret;
+	uint64_t host_ns[NS_MAX];		       /* inode numbers; 0: not known */
+	struct bpf_link *links[BACKEND_MAX_LINKS];     /* by index into backend_programs */
+	struct revshell_bpf *extra[BACKEND_MAX_LINKS]; /* objects of programs loaded on demand */
+	struct ring_buffer *ring;
+	uint64_t generation; /* current one; 0: none yet */
+	struct revshell_mode_value mode;
+	char *selftest;
+	backend_event_fn fn; /* during backend_events_consume only */
+	void *userdata;
+	size_t budget;
+};
+
+/*
+ * Makes a forked child call what the verdict programs guard and checks that they really denied it.
+ * On failure ret_reason says which did not. 0 or -errno; -EOPNOTSUPP: attached, but never called.
+ */
+int backend_selftest(struct backend *b, char **ret_reason);
+
+/*
+ * Asks the kernel for the superblock and inode numbers of the executables that exempt, as its
+ * programs will see them. A path that cannot be opened stays without, so it exempts nothing.
+ */
+int backend_learn_files(struct backend *b, struct ruleset *rs, struct diag *d);
+
+/* The host's mount namespace, by the first process. */
+int backend_learn_host(struct backend *b, uint64_t *ret_inum);
+
+/* All of the host's namespaces, as far as they can be had; mnt_ns: 0 or what the kernel said. */
+void backend_learn_namespaces(uint64_t mnt_ns, uint64_t host_ns[NS_MAX]);

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Loads and attaches the programs, publishes rule sets, reads events and counters. */
+#include "backend-internal.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+
+#include "macro.h"
+#include "revshell.skel.h"
+
+_Static_assert(sizeof(struct revshell_event) % 8 == 0, "ring records are whole words");
+
+static const char *const kind_names[BACKEND_MAX] = {
+	[BACKEND_AUTO] = "auto",     [BACKEND_LSM] = "lsm",   [BACKEND_FMOD_RET] = "fmod-ret",
+	[BACKEND_KPROBE] = "kprobe", [BACKEND_NONE] = "none",
+};
+
+const char *backend_kind_name(enum backend_kind kind)
+{
+	return (unsigned int)kind < BACKEND_MAX ? kind_names[kind] : "unknown";
+}
+
+enum backend_kind backend_kind_parse(const char *s)
+{
+	for (size_t i = 0; i < BACKEND_MAX; i++)
+		if (strcmp(s, kind_names[i]) == 0)
+			return i;
+	return BACKEND_MAX;
+}
+
+static const char *const stat_names[REVSHELL_STAT_MAX] = {
+#define X(id, name) [REVSHELL_STAT_##id] = name,
+	REVSHELL_STATS(X)
+#undef X
+};
+
+const char *backend_stat_name(enum revshell_stat stat)
+{
+	return (unsigned int)stat < REVSHELL_STAT_MAX ? stat_names[stat] : "unknown";
+}
+
+/*
+ * Verdict programs on connect and listen stay attached for good, so that a policy change never
+ * patches kernel text. The others are loaded and attached when a rule set first needs them.
+ */
+#define VERDICT(name, hook, ...)                                     \
+	{"rs_lsm_" name, hook, .lsm = true, __VA_ARGS__},            \
+	{                                                            \
+		"rs_fmod_" name, hook, .fmod_ret = true, __VA_ARGS__ \
+	}
+#define OBSERVE(name, hook)                                                  \
+	{                                                                    \
+		name, hook, .lsm = true, .fmod_ret = true, .on_demand = true \
+	}
+
+const struct backend_program backend_programs[] = {
+	{"rs_lsm_exec", REVSHELL_HOOK_MAX, .lsm = true},
+	{"rs_exec", REVSHELL_HOOK_MAX, .fmod_ret = true},
+	{"rs_fork", REVSHELL_HOOK_MAX, .lsm = true, .fmod_ret = true},
+	{"rs_free", REVSHELL_HOOK_MAX, .lsm = true, .fmod_ret = true},
+	VERDICT("connect", REVSHELL_HOOK_CONNECT),
+	VERDICT("listen", REVSHELL_HOOK_LISTEN),
+	VERDICT("bind", REVSHELL_HOOK_BIND, .on_demand = true),
+	VERDICT("send", REVSHELL_HOOK_SENDMSG, .on_demand = true),
+	VERDICT("create", REVSHELL_HOOK_CREATE, .on_demand = true),
+	{"rs_owner", REVSHELL_HOOK_MAX, .lsm = true, .fmod_ret = true, .on_demand = true,
+	 .track_sock = true},
+	OBSERVE("rs_fentry_tcp_connect", REVSHELL_HOOK_TCP_CONNECT),
+	OBSERVE("rs_fexit_listen_start", REVSHELL_HOOK_LISTEN_START),
+	OBSERVE("rs_fentry_tcp_close", REVSHELL_HOOK_TCP_CLOSE),
+	OBSERVE("rs_fentry_tcp_sendmsg", REVSHELL_HOOK_TCP_SENDMSG),
+	OBSERVE("rs_fentry_tcp_set_state", REVSHELL_HOOK_TCP_SET_STATE),
+	OBSERVE("rs_fentry_udp_sendmsg", REVSHELL_HOOK_UDP_SENDMSG),
+	OBSERVE("rs_fexit_sk_alloc", REVSHELL_HOOK_SK_ALLOC),
+	OBSERVE("rs_fentry_sk_free", REVSHELL_HOOK_SK_FREE),
+	OBSERVE("rs_fentry_under_sk_free", REVSHELL_HOOK_UNDER_SK_FREE),
+};
+const size_t n_backend_programs = ARRAY_SIZE(backend_programs);
+_Static_assert(ARRAY_SIZE(backend_programs) <= BACKEND_MAX_LINKS, "room for links");
+
+static bool program_belongs(const struct backend *b, const struct backend_program *p)
+{
+	if (strcmp(p->name, "rs_free") == 0 && b->have_task_storage)
+		return false;
+	/* tracing programs came to socket storage and to task storage in the same release */
+	if (p->track_sock && !b->have_task_storage)
+		return false;
+	return b->kind == BACKEND_LSM ? p->lsm : p->fmod_ret;
+}
+
+_printf_(2, 3) static void set_reason(char **reason, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!reason)
+		return;
+	free(*reason);
+	va_start(ap, fmt);
+	if (vasprintf(reason, fmt, ap) < 0)
+		*reason = NULL;
+	va_end(ap);
+}
+
+/* The last line of a verifier log that says something: the cause stands near its end. */
+static const char *log_cause(char *log)
+{
+	char *end = log + strlen(log), *line;
+
+	for (;;) {
+		while (end > log && end[-1] == '\n')
+			*--end = '\0';
+		line = strrchr(log, '\n');
+		line = line ? line + 1 : log;
+		if (strncmp(line, "processed ", 10) != 0 || line == log)
+			return line;
+		end = line;
+		*end = '\0';
+	}
+}
+
+/* Whether the object of program wanted, or the main one if that is NULL, holds program p. */
+static bool object_holds(const struct backend *b, const struct backend_program *wanted,
+			 const struct backend_program *p)
+{
+	return wanted ? p == wanted : program_belongs(b, p) && !p->on_demand;
+}
+
+/* Lets an object use the main one's maps instead of its own. */
+static int share_maps(struct backend *b, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+	int r;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		const struct bpf_map *main =
+			bpf_object__find_map_by_name(b->skel->obj, bpf_map__name(map));
+
+		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map))
+			continue;
+		r = bpf_map__reuse_fd(map, bpf_map__fd(main));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Opens and loads an object: the main one with all that is always attached, or one that holds a
+ * single program and shares the main one's maps.
+ */
+static int load_object(struct backend *b, const struct backend_program *wanted, size_t ring_size,
+		       struct revshell_bpf **ret_skel, char **reason)
+{
+	/* the most that every kernel takes; touched only when a program is refused */
+	const size_t log_size = (16U << 20) - 1;
+	_cleanup_free_ char *log = calloc(1, log_size);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "revshell", .kernel_log_buf = log,
+		    .kernel_log_size = log_size, .kernel_log_level = 0);
+	struct revshell_bpf *skel;
+	int r;
+
+	if (!log)
+		return -ENOMEM;
+	skel = revshell_bpf__open_opts(&opts);
+	if (!skel) {
+		r = -errno;
+		if (r >= 0)
+			r = -ENOMEM;
+		set_reason(reason, "cannot open the BPF object: %s", strerror(-r));
+		return r;
+	}
+	for (size_t i = 0; i < n_backend_programs; i++) {
+		struct bpf_program *prog =
+			bpf_object__find_program_by_name(skel->obj, backend_programs[i].name);
+
+		if (!prog) {
+			set_reason(reason, "the BPF object lacks program %s",
+				   backend_programs[i].name);
+			r = -ENOENT;
+			goto fail;
+		}
+		bpf_program__set_autoload(prog, object_holds(b, wanted, &backend_programs[i]));
+	}
+	bpf_program__set_autoload(skel->progs.rs_files, !wanted);
+	bpf_program__set_autoload(skel->progs.rs_host, !wanted);
+	skel->rodata->rs_have_task_storage = b->have_task_storage;
+	skel->rodata->rs_have_sk_storage =
+		b->have_task_storage && !(b->kind == BACKEND_FMOD_RET && (!wanted || !wanted->lsm));
+	skel->bss->rs_files_tgid = getpid();
+	bpf_map__set_autocreate(skel->maps.rs_labels, b->have_task_storage);
+	bpf_map__set_autocreate(skel->maps.rs_labels_hash, !b->have_task_storage);
+	bpf_map__set_autocreate(skel->maps.rs_owners, b->have_task_storage);
+	if (ring_size)
+		bpf_map__set_max_entries(skel->maps.rs_events, ring_size);
+	if (wanted) {
+		r = share_maps(b, skel->obj);
+		if (r < 0) {
+			set_reason(reason, "cannot share maps with program %s: %s", wanted->name,
+				   strerror(-r));
+			goto fail;
+		}
+	}
+	r = revshell_bpf__load(skel);
+	if (r < 0) {
+		const char *cause = log_cause(log);
+
+		set_reason(reason, "cannot load %s%s: %s%s%s", wanted ? "program " : "the programs",
+			   wanted ? wanted->name : "", strerror(-r), *cause ? ": " : "", cause);
+		if (getenv("REVSHELL_VERIFIER_LOG"))
+			fputs(log, stderr);
+		goto fail;
+	}
+	*ret_skel = skel;
+	return 0;
+fail:
+	revshell_bpf__destroy(skel);
+	return r;
+}
+
+static void fill_outer(struct backend *b)
+{
+	b->outer = (struct maps_outer){
+		.active = bpf_map__fd(b->skel->maps.rs_active),
+		.hooks = bpf_map__fd(b->skel->maps.rs_hooks),
+		.rows = bpf_map__fd(b->skel->maps.rs_rows),
+		.pages = bpf_map__fd(b->skel->maps.rs_pages),
+		.denials = bpf_map__fd(b->skel->maps.rs_denials),
+		.paths = bpf_map__fd(b->skel->maps.rs_paths),
+		.prefixes = bpf_map__fd(b->skel->maps.rs_prefixes),
+		.postfixes = bpf_map__fd(b->skel->maps.rs_postfixes),
+		.cidr4 = bpf_map__fd(b->skel->maps.rs_cidr4),
+		.cidr6 = bpf_map__fd(b->skel->maps.rs_cidr6),
+		.numbers = bpf_map__fd(b->skel->maps.rs_numbers),
+		.unix_paths = bpf_map__fd(b->skel->maps.rs_unix),
+		.units = bpf_map__fd(b->skel->maps.rs_units),
+	};
+}
+
+/* The key for hashes of long paths, and what foreign mount namespaces are told from. */
+static int init_secret(struct backend *b)
+{
+	uint32_t zero = 0;
+	int r;
+
+	if (getrandom(b->secret.key, sizeof(b->secret.key), 0) != sizeof(b->secret.key))
+		return -errno;
+	r = backend_learn_host(b, (uint64_t *)&b->secret.host_mnt_ns);
+	if (r < 0)
+		return r;
+	r = bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_secret), &zero, &b->secret, BPF_ANY);
+	return r < 0 ? r : 0;
+}
+
+static int attach_program(struct backend *b, size_t i, char **reason)
+{
+	const struct backend_program *p = &backend_programs[i];
+	struct revshell_bpf *skel = b->skel;
+	struct bpf_program *prog;
+	struct bpf_link *link;
+	int r;
+
+	if (p->on_demand) {
+		if (!b->extra[i]) {
+			r = load_object(b, p, 0, &b->extra[i], reason);
+			if (r < 0)
+				return r;
+		}
+		skel = b->extra[i];
+	}
+	prog = bpf_object__find_program_by_name(skel->obj, p->name);
+	link = bpf_program__attach(prog);
+	if (!link) {
+		r = -errno;
+		set_reason(reason, "cannot attach program %s: %s", p->name, strerror(-r));
+		return r;
+	}
+	b->links[i] = link;
+	return 0;
+}
+
+static bool program_needed(const struct backend_program *p, const struct ruleset *rs)
+{
+	return p->track_sock ? rs->track_sock : rs->hooks[p->hook].n_selectors != 0;
+}
+
+/* Attaches what a rule set needs that is not attached yet; NULL: what is always needed. */
+static int attach_needed(struct backend *b, const struct ruleset *rs, char **reason)
+{
+	for (size_t i = 0; i < n_backend_programs; i++) {
+		const struct backend_program *p = &backend_programs[i];
+		int r;
+
+		if (b->links[i] || !program_belongs(b, p))
+			continue;
+		if (p->on_demand && !(rs && program_needed(p, rs)))
+			continue;
+		r = attach_program(b, i, reason);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int ring_record(void *ctx, void *data, size_t size)
+{
+	struct backend *b = ctx;
+	int r;
+
+	if (size < sizeof(struct revshell_event))
+		return 0;
+	r = b->fn(data, b->userdata);
+	if (r < 0)
+		return r;
+	return --b->budget == 0 ? -EAGAIN : 0;
+}
+
+static bool lsm_list_has_bpf(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/security/lsm", "re");
+	char line[512], *save = NULL;
+
+	if (!f || !fgets(line, sizeof(line), f))
+		return false;
+	for (char *s = strtok_r(line, ",\n", &save); s; s = strtok_r(NULL, ",\n", &save))
+		if (strcmp(s, "bpf") == 0)
+			return true;
+	return false;
+}
+
+/* Whether a file of the kernel has a word in its first line. */
+static bool file_says(const char *path, const char *word)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char line[4096];
+
+	return f && fgets(line, sizeof(line), f) && strstr(line, word);
+}
+
+/*
+ * Whether a task may be preempted anywhere in the kernel by any other. The kernel then leaves out a
+ * tracing program, fmod_ret ones included, while another task that was preempted on the same
+ * processor is in it (the recursion check of kernel/bpf/trampoline.c); LSM programs always run.
+ * Measured with preempt=full: of four processes that connect at once, hundreds of calls pass.
+ */
+static bool kernel_is_preemptible(void)
+{
+	struct utsname u;
+
+	if (uname(&u) == 0) {
+		if (strstr(u.version, "PREEMPT_RT"))
+			return true;
+		if (strstr(u.version, " PREEMPT ") && !strstr(u.version, "PREEMPT_DYNAMIC"))
+			return true;
+	}
+	return file_says("/sys/kernel/debug/sched/preempt", "(full)") ||
+	       file_says("/sys/kernel/debug/sched/preempt", "(lazy)") ||
+	       file_says("/proc/cmdline", "preempt=full");
+}
+
+static int open_kind(enum backend_kind kind, const struct backend_options *opts,
+		     struct backend **ret_backend, char **reason)
+{
+	_cleanup_(backend_closep) struct backend *b = calloc(1, sizeof(*b));
+	_cleanup_(ruleset_freep) struct ruleset *empty = NULL;
+	struct diag d = {};
+	uint64_t generation;
+	int r;
+
+	if (!b)
+		return -ENOMEM;
+	b->kind = kind;
+	if (kind == BACKEND_NONE) {
+		backend_learn_namespaces(0, b->host_ns);
+		b->selftest = strdup("not run: no backend");
+		if (!b->selftest)
+			return -ENOMEM;
+		*ret_backend = TAKE_PTR(b);
+		return 0;
+	}
+	if (kind == BACKEND_KPROBE) {
+		set_reason(reason,
+			   "the kprobe backend cannot deny and is not part of this version");
+		return -EOPNOTSUPP;
+	}
+	if (kind == BACKEND_FMOD_RET && kernel_is_preemptible()) {
+		set_reason(reason, "on a preemptible kernel its programs are left out at times; "
+				   "boot with lsm=...,bpf, or with preempt=voluntary");
+		return -EOPNOTSUPP;
+	}
+	b->have_task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1;
+	r = load_object(b, NULL, opts->ring_size, &b->skel, reason);
+	if (r < 0)
+		return r;
+	fill_outer(b);
+	r = init_secret(b);
+	if (r < 0) {
+		set_reason(reason, "cannot learn the host's mount namespace: %s", strerror(-r));
+		return r;
+	}
+	backend_learn_namespaces(b->secret.host_mnt_ns, b->host_ns);
+	r = ruleset_new_empty(&empty);
+	if (r < 0)
+		return r;
+	r = backend_publish(b, empty, &d, &generation);
+	if (r < 0)
+		set_reason(reason, "cannot publish the empty rule set: %s",
+			   d.n_items ? d.items[0].message : strerror(-r));
+	diag_done(&d);
+	if (r < 0)
+		return r;
+	r = backend_set_mode(b, REVSHELL_MODE_MONITOR, 0);
+	if (r < 0)
+		return r;
+	r = attach_needed(b, NULL, reason);
+	if (r < 0)
+		return r;
+	r = backend_selftest(b, reason);
+	if (r < 0)
+		return r;
+	b->ring = ring_buffer__new(bpf_map__fd(b->skel->maps.rs_events), ring_record, b, NULL);
+	if (!b->ring) {
+		r = -errno;
+		set_reason(reason, "cannot map the event ring: %s", strerror(-r));
+		return r;
+	}
+	*ret_backend = TAKE_PTR(b);
+	return 0;
+}
+
+/* Tries one kind and puts its reason, if it fails, behind those of the kinds before it. */
+static int try_kind(enum backend_kind kind, const struct backend_options *opts,
+		    struct backend **ret_backend, char **reasons)
+{
+	_cleanup_free_ char *reason = NULL, *before = TAKE_PTR(*reasons);
+	int r = open_kind(kind, opts, ret_backend, &reason);
+
+	if (r < 0)
+		set_reason(reasons, "%s%s%s: %s", before ? before : "", before ? "; " : "",
+			   backend_kind_name(kind), reason ? reason : strerror(-r));
+	return r;
+}
+
+int backend_open(const struct backend_options *opts, struct backend **ret_backend,
+		 char **ret_reason)
+{
+	_cleanup_free_ char *reasons = NULL;
+	int r;
+
+	libbpf_set_print(NULL);
+	if (opts->kind == BACKEND_AUTO) {
+		if (lsm_list_has_bpf()) {
+			r = try_kind(BACKEND_LSM, opts, ret_backend, &reasons);
+		} else {
+			set_reason(&reasons, "lsm: bpf is not in /sys/kernel/security/lsm "
+					     "(boot with lsm=...,bpf)");
+			r = -EOPNOTSUPP;
+		}
+		if (r < 0)
+			r = try_kind(BACKEND_FMOD_RET, opts, ret_backend, &reasons);
+	} else {
+		r = try_kind(opts->kind, opts, ret_backend, &reasons);
+	}
+	if (r < 0 && ret_reason)
+		*ret_reason = TAKE_PTR(reasons);
+	return r;
+}
+
+void backend_close(struct backend *b)
+{
+	if (!b)
+		return;
+	ring_buffer__free(b->ring);
+	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
+		bpf_link__destroy(b->links[i]);
+	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
+		revshell_bpf__destroy(b->extra[i]);
+	revshell_bpf__destroy(b->skel);
+	free(b->selftest);
+	free(b);
+}
+
+enum backend_kind backend_get_kind(const struct backend *b)
+{
+	return b->kind;
+}
+
+struct ruleset_options backend_ruleset_options(const struct backend *b)
+{
+	struct ruleset_options opts = {.observe_tcp_connect = true, .observe_listen_start = true};
+
+	opts.no_track_sock = b->kind != BACKEND_NONE && !b->have_task_storage;
+	/* without a backend nothing is carried out anyway, and any policy can be tried */
+	for (size_t i = 0; b->kind != BACKEND_NONE && i < n_backend_programs; i++)
+		if (backend_programs[i].hook < REVSHELL_HOOK_MAX &&
+		    program_belongs(b, &backend_programs[i]))
+			opts.hooks |= 1ULL << backend_programs[i].hook;
+	memcpy(opts.host_ns, b->host_ns, sizeof(opts.host_ns));
+	return opts;
+}
+
+int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint64_t *ret_generation)
+{
+	_cleanup_close_ int active = -EBADF;
+	_cleanup_free_ char *reason = NULL;
+	uint64_t generation = b->generation + 1;
+	uint32_t slot = generation % REVSHELL_SLOTS;
+	int r;
+
+	if (b->kind != BACKEND_NONE) {
+		r = backend_learn_files(b, rs, d);
+		if (r < 0)
+			return r;
+		r = maps_build(&b->outer, rs, slot, generation, &b->secret, &b->slots[slot], d,
+			       &active);
+		if (r < 0)
+			return r;
+		/* before the rule set that needs them is current, so none of its calls is missed */
+		r = attach_needed(b, rs, &reason);
+		if (r < 0) {
+			diag_error(d, (struct diag_pos){}, "attach-failed", "%s",
+				   reason ? reason : strerror(-r));
+			return r;
+		}
+		r = maps_activate(&b->outer, active);
+		if (r < 0) {
+			diag_error(d, (struct diag_pos){}, "map-failed",
+				   "cannot make the rule set current: %s", strerror(-r));
+			return r;
+		}
+	}
+	b->generation = generation;
+	*ret_generation = generation;
+	return 0;
+}
+
+int backend_set_mode(struct backend *b, enum revshell_mode mode, uint64_t deadline_ns)
+{
+	struct revshell_mode_value value = {
+		.mode = mode,
+		.epoch = b->mode.epoch + 1,
+		.deadline_ns = deadline_ns,
+	};
+	uint32_t zero = 0;
+	int r;
+
+	if (b->kind != BACKEND_NONE) {
+		r = bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, &value, BPF_ANY);
+		if (r < 0)
+			return r;
+	}
+	b->mode = value;
+	return 0;
+}
+
+int backend_get_mode(struct backend *b, struct revshell_mode_value *ret_mode)
+{
+	uint32_t zero = 0;
+
+	if (b->kind == BACKEND_NONE) {
+		*ret_mode = b->mode;
+		return 0;
+	}
+	return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, ret_mode);
+}
+
+int backend_events_fd(struct backend *b)
+{
+	return b->ring ? ring_buffer__epoll_fd(b->ring) : -EOPNOTSUPP;
+}
+
+int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata)
+{
+	/* so many at a time that the bus and the signals are served in between */
+	const size_t budget = 256;
+	int r;
+
+	if (!b->ring)
+		return 0;
+	b->fn = fn;
+	b->userdata = userdata;
+	b->budget = budget;
+	r = ring_buffer__consume(b->ring);
+	b->fn = NULL;
+	b->userdata = NULL;
+	if (r == -EAGAIN)
+		r = budget;
+	return r;
+}
+
+int backend_get_stats(struct backend *b, uint64_t *values)
+{
+	int n_cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ uint64_t *per_cpu = NULL;
+
+	memset(values, 0, REVSHELL_STAT_MAX * sizeof(*values));
+	if (b->kind == BACKEND_NONE)
+		return 0;
+	if (n_cpus < 0)
+		return n_cpus;
+	per_cpu = calloc(n_cpus, sizeof(*per_cpu));
+	if (!per_cpu)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < REVSHELL_STAT_MAX; i++) {
+		int r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_stats), &i, per_cpu);
+
+		if (r < 0)
+			return r;
+		for (int cpu = 0; cpu < n_cpus; cpu++)
+			values[i] += per_cpu[cpu];
+	}
+	return 0;
+}
+
+const char *backend_selftest_result(const struct backend *b)
+{
+	return b->selftest;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The kernel side as the manager sees it: load, attach, self-test, publish a rule set, read events.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "diag.h"
+#include "revshell-abi.h"
+#include "ruleset.h"
+
+enum backend_kind {
+	BACKEND_AUTO,
+	BACKEND_LSM,
+	BACKEND_FMOD_RET,
+	BACKEND_KPROBE,
+	BACKEND_NONE, /* rule sets are compiled and kept, nothing reaches the kernel */
+	BACKEND_MAX,
+};
+
+const char *backend_kind_name(enum backend_kind kind); /* "lsm" */
+enum backend_kind backend_kind_parse(const char *s);   /* BACKEND_MAX if unknown */
+
+struct backend;
+
+/*
+ * Called for each event. ev is valid during the call only. Returns 0, or negative to stop.
+ */
+typedef int (*backend_event_fn)(const struct revshell_event *ev, void *userdata);
+
+struct backend_options {
+	enum backend_kind kind;
+	size_t ring_size; /* bytes, a power of two; 0: default */
+};
+
+/*
+ * Loads and attaches the programs and runs the self-test; every verdict hook must prove itself.
+ * The mode starts as monitor, with an empty rule set. On failure ret_reason (if not NULL) receives
+ * a new string that says what failed and what would help, and nothing stays attached.
+ * Returns 0 or -errno; -EOPNOTSUPP: this kernel cannot.
+ */
+int backend_open(const struct backend_options *opts, struct backend **ret_backend,
+		 char **ret_reason);
+
+/* Detaches and unloads. */
+void backend_close(struct backend *b);
+DEFINE_CLEANUP(struct backend *, backend_close)
+
+enum backend_kind backend_get_kind(const struct backend *b);
+
+/* What compile has to know about this backend. */
+struct ruleset_options backend_ruleset_options(const struct backend *b);
+
+/*
+ * Builds rs beside the current generation and makes it current by one store; when it returns 0 no
+ * program can still see the generation before. On error the current generation is untouched.
+ * Also learns the kernel's inode and device numbers of rs's exempting paths. Files that are missing
+ * are warned about in d.
+ */
+int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d,
+		    uint64_t *ret_generation);
+
+/* One store. deadline_ns: CLOCK_BOOTTIME, 0 none. */
+int backend_set_mode(struct backend *b, enum revshell_mode mode, uint64_t deadline_ns);
+int backend_get_mode(struct backend *b, struct revshell_mode_value *ret_mode);
+
+/* A descriptor that becomes readable when events wait, for sd-event; owned by the backend. */
+int backend_events_fd(struct backend *b);
+
+/* Hands all waiting events to fn. Returns their number or -errno. */
+int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata);
+
+/* Sums each counter over the CPUs. values has room for REVSHELL_STAT_MAX. */
+int backend_get_stats(struct backend *b, uint64_t *values);
+
+/* The counter's name in statistics, "events-sent". */
+const char *backend_stat_name(enum revshell_stat stat);
+
+/* The result of the self-test in words, for status and doctor. */
+const char *backend_selftest_result(const struct backend *b);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the bus share among themselves. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <systemd/sd-bus.h>
+
+#include "bus.h"
+#include "bus-error.h"
+
+struct bus {
+	sd_event *event;
+	struct manager *manager;
+	struct log *log;
+	char *address;
+	sd_bus *connection;	 /* NULL between attempts */
+	sd_event_source *retry;	 /* one-shot */
+	sd_event_source *settle; /* one-shot */
+	uint64_t retry_usec;	 /* until the next attempt; doubles up to a bound */
+	bool named;		 /* the name is ours */
+	bool told;		 /* the present trouble has been logged */
+	bus_settled_fn settled;	 /* NULL once called */
+	void *settled_userdata;
+};
+
+/* Vtables. Userdata is the struct bus. */
+extern const sd_bus_vtable bus_manager_vtable[];
+extern const sd_bus_vtable bus_log_vtable[];
+
+/*
+ * Passes root and the daemon's own user by the sender's effective uid as the bus knows it; all
+ * else gets AccessDenied. ret_who may be NULL; only with it the sender's pid is asked for.
+ */
+int bus_check_caller(sd_bus_message *m, struct manager_who *ret_who, sd_bus_error *error);
+
+/* One key of an a{sv}: type is "s", "b", "t" or "u", ret a const char **, int *, uint64_t * ... */
+struct bus_option {
+	const char *key;
+	const char *type;
+	void *ret;
+};
+
+/*
+ * Reads an a{sv}. An unknown key or a wrong type is InvalidArgs. options ends with a NULL key;
+ * strings point into the message.
+ */
+int bus_read_options(sd_bus_message *m, const struct bus_option *options, sd_bus_error *error);
+
+/* bus-stream.c */
+int bus_method_open_event_stream(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_list_events(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* bus-manager.c: the observer's side. */
+void bus_emit_properties(struct bus *b, unsigned int properties);
+void bus_emit_policies(struct bus *b, uint64_t generation, const struct manager_diff *diff);
+void bus_emit_reloading(struct bus *b, bool begin);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.freedesktop.LogControl1: what "systemctl service-log-level" speaks to. */
+#include "bus-internal.h"
+
+static int get_level(sd_bus *c, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", log_level_name(b->log->max_level));
+}
+
+static int set_level(sd_bus *c, const char *path, const char *interface, const char *property,
+		     sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const char *s;
+	int r;
+
+	r = sd_bus_message_read(value, "s", &s);
+	if (r < 0)
+		return r;
+	r = log_level_parse(s);
+	if (r < 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Bad log level '%s'", s);
+	b->log->max_level = r;
+	return 0;
+}
+
+static int get_target(sd_bus *c, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", log_target_name(b->log->target));
+}
+
+static int set_target(sd_bus *c, const char *path, const char *interface, const char *property,
+		      sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const char *s;
+	int r;
+
+	r = sd_bus_message_read(value, "s", &s);
+	if (r < 0)
+		return r;
+	r = log_target_parse(s);
+	if (r < 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Bad log target '%s'",
+					 s);
+	b->log->target = (enum log_target)r;
+	return 0;
+}
+
+static int get_identifier(sd_bus *c, const char *path, const char *interface, const char *property,
+			  sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", LOG_IDENTIFIER);
+}
+
+/* Without SD_BUS_VTABLE_UNPRIVILEGED sd-bus itself lets only root and the own user write. */
+const sd_bus_vtable bus_log_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_level, set_level, 0, 0),
+	SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_target, set_target, 0, 0),
+	SD_BUS_PROPERTY("SyslogIdentifier", "s", get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_VTABLE_END,
+};

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From policies to a rule set: where each entry's selectors stand and what their matches do. */
+#include <signal.h>
+#include <string.h>
+
+#include "compile.h"
+#include "macro.h"
+
+/* What a selector's actions ask for, wherever it stands. */
+struct effect {
+	bool report;
+	bool denies;
+	int error; /* of the denial, -errno */
+	int signals[2 * POLICY_MAX_ACTIONS];
+	size_t n_signals;
+};
+
+static void effect_add(struct effect *e, const struct policy_action *a)
+{
+	int signo = 0;
+
+	switch (a->kind) {
+	case ACTION_NOPOST:
+		e->report = false;
+		break;
+	case ACTION_SIGKILL:
+		e->denies = true;
+		signo = SIGKILL;
+		break;
+	case ACTION_SIGNAL:
+		signo = a->signal;
+		break;
+	case ACTION_OVERRIDE:
+		e->denies = true;
+		e->error = a->error;
+		break;
+	case ACTION_NOTIFY_ENFORCER:
+		if (a->error) {
+			e->denies = true;
+			e->error = a->error;
+		}
+		signo = a->signal;
+		break;
+	default:
+		break;
+	}
+	if (signo && e->n_signals < ARRAY_SIZE(e->signals))
+		e->signals[e->n_signals++] = signo;
+}
+
+static void effect_of(const struct policy_selector *s, struct effect *ret_effect)
+{
+	struct effect e = {.report = true, .error = -EPERM};
+
+	for (size_t i = 0; i < s->n_actions; i++)
+		effect_add(&e, &s->actions[i]);
+	for (size_t i = 0; i < s->n_return_actions; i++)
+		effect_add(&e, &s->return_actions[i]);
+	*ret_effect = e;
+}
+
+bool ruleset_selector_denies(const struct policy_selector *s)
+{
+	struct effect e;
+
+	effect_of(s, &e);
+	return e.denies;
+}
+
+/* Number of leading selectors up to the last that denies; 0: none does. */
+static size_t count_denying(const struct policy_entry *e)
+{
+	size_t n = e->n_selectors;
+
+	while (n && !ruleset_selector_denies(&e->selectors[n - 1]))
+		n--;
+	return n;
+}
+
+static void set_bit(__u64 *words, uint32_t bit)
+{
+	words[bit / 64] |= 1ULL << bit % 64;
+}
+
+static int set_signal(struct compile *c, const struct compile_group *g, uint32_t bit, int signo)
+{
+	struct revshell_hook_cfg *cfg = &c->rs->hooks[g->hook].cfg;
+	uint32_t i = 0;
+
+	while (i < cfg->n_signals && cfg->signals[i] != (uint32_t)signo)
+		i++;
+	if (i == REVSHELL_SIGNALS) {
+		diag_error(c->d, g->entry->pos, "too-many-signals",
+			   "more than %u different signals are sent from one hook "
+			   "(REVSHELL_SIGNALS)",
+			   REVSHELL_SIGNALS);
+		return -E2BIG;
+	}
+	if (i == cfg->n_signals)
+		cfg->signals[cfg->n_signals++] = signo;
+	set_bit(cfg->signal[i], bit);
+	return 0;
+}
+
+/* What follows when the selector is its group's first match. */
+static int place_effect(struct compile *c, const struct compile_group *g, uint32_t bit,
+			const struct policy_selector *s)
+{
+	struct ruleset_hook *h = &c->rs->hooks[g->hook];
+	struct effect e;
+	int err;
+
+	effect_of(s, &e);
+	if (g->placement == PLACE_COPY) {
+		set_bit(h->cfg.early, bit);
+		/* what does not deny is reported by the call's own hook */
+		if (e.report && e.denies)
+			set_bit(h->cfg.report, bit);
+	} else if (e.report) {
+		set_bit(h->cfg.report, bit);
+	}
+	if (e.denies)
+		h->denials[bit].error = e.error;
+	if (!g->enforce)
+		return 0;
+	/* programs on functions cannot refuse, they only see */
+	if (e.denies && g->hook < REVSHELL_HOOK_TCP_CONNECT)
+		set_bit(h->cfg.deny, bit);
+	if (g->placement == PLACE_COPY && !e.denies)
+		return 0;
+	for (size_t i = 0; i < e.n_signals; i++) {
+		err = set_signal(c, g, bit, e.signals[i]);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int too_many_selectors(struct compile *c, const struct compile_group *g)
+{
+	diag_error(c->d, g->entry->pos, "too-many-selectors",
+		   "the policies have more than %u selectors on one hook, counting the places left "
+		   "free because an entry's selectors stand in one word of 64 (REVSHELL_SELECTORS)",
+		   REVSHELL_SELECTORS);
+	return -E2BIG;
+}
+
+/* Finds adjacent bits within one word for a group. */
+static int place_bits(struct compile *c, const struct compile_group *g, uint32_t *ret_first)
+{
+	struct ruleset_hook *h = &c->rs->hooks[g->hook];
+	size_t first = h->n_selectors, n = g->n_selectors;
+	struct ruleset_selector *selectors;
+	struct revshell_denial *denials;
+
+	if (n > REVSHELL_GROUP_SELECTORS) {
+		diag_error(c->d, g->entry->pos, "too-many-selectors",
+			   "the entry has %zu selectors, at most %u are possible "
+			   "(REVSHELL_GROUP_SELECTORS)",
+			   n, REVSHELL_GROUP_SELECTORS);
+		return -E2BIG;
+	}
+	if (first / 64 != (first + n - 1) / 64)
+		first = (first + 63) / 64 * 64;
+	if (first + n > REVSHELL_SELECTORS)
+		return too_many_selectors(c, g);
+
+	selectors = reallocarray(h->selectors, first + n, sizeof(*selectors));
+	if (!selectors)
+		return -ENOMEM;
+	h->selectors = selectors;
+	denials = reallocarray(h->denials, first + n, sizeof(*denials));
+	if (!denials)
+		return -ENOMEM;
+	h->denials = denials;
+	for (size_t i = h->n_selectors; i < first + n; i++) {
+		denials[i].error = 0;
+		if (i < first) {
+			selectors[i] = selectors[i - 1];
+			selectors[i].selector = UINT32_MAX;
+		} else {
+			selectors[i] = (struct ruleset_selector){
+				.policy = g->policy_index,
+				.entry = g->entry_index,
+				.selector = i - first,
+				.early = g->placement == PLACE_COPY,
+			};
+		}
+	}
+	h->n_selectors = first + n;
+	h->cfg.n_words = (h->n_selectors + 63) / 64;
+	set_bit(h->cfg.start, first);
+	*ret_first = first;
+	return 0;
+}
+
+static int place_group(struct compile *c, const struct compile_group *g)
+{
+	struct compile_hook *hook = &c->hooks[g->hook];
+	size_t n_denying = count_denying(g->entry);
+	uint32_t first;
+	int err;
+
+	err = place_bits(c, g, &first);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < g->n_selectors; i++) {
+		const struct policy_selector *s = &g->entry->selectors[i];
+
+		set_bit(hook->valid, first + i);
+		hook->roles[first + i] = ruleset_selector_denies(s) ? ROLE_DENIES
+					 : i < n_denying	    ? ROLE_SHIELDS
+								    : ROLE_PLAIN;
+		err = place_effect(c, g, first + i, s);
+		if (err < 0)
+			return err;
+	}
+	return compile_collect(c, g, first);
+}
+
+/* Whether a program on the call's own hook exists. */
+static bool is_observed(const struct ruleset_options *opts, enum revshell_hook hook)
+{
+	if (!compile_has_hook(opts, hook))
+		return false;
+	if (hook == REVSHELL_HOOK_TCP_CONNECT)
+		return opts->observe_tcp_connect;
+	if (hook == REVSHELL_HOOK_LISTEN_START)
+		return opts->observe_listen_start;
+	return true;
+}
+
+/* The only place the entry can have is ahead of its own hook. */
+static int place_moved(struct compile *c, struct compile_group *g)
+{
+	size_t n = compile_count_early(g->entry);
+
+	if (n < count_denying(g->entry) && g->enforce) {
+		diag_error(
+			c->d, g->entry->selectors[n].pos, "backend-cannot",
+			"the selector asks what is known only at %s, which this backend does not "
+			"see: the entry's denials could not be carried out",
+			g->entry->call->name);
+		return -EINVAL;
+	}
+	if (n < g->entry->n_selectors)
+		diag_warning(c->d, g->entry->selectors[n].pos, "backend-cannot",
+			     "this selector and those after it ask what is known only at %s, which "
+			     "this backend does not see: they have no effect",
+			     g->entry->call->name);
+	if (!n)
+		return 0;
+	g->hook = g->entry->call->early;
+	g->n_selectors = n;
+	g->placement = PLACE_MOVED;
+	return place_group(c, g);
+}
+
+static int place_entry(struct compile *c, struct compile_group *g)
+{
+	const struct policy_call *call = g->entry->call;
+	size_t n_denying = count_denying(g->entry);
+	int err;
+
+	if (!is_observed(c->opts, call->hook))
+		return place_moved(c, g);
+	g->hook = call->hook;
+	g->n_selectors = g->entry->n_selectors;
+	g->placement = PLACE_OWN;
+	err = place_group(c, g);
+	if (err < 0)
+		return err;
+	if (call->early == REVSHELL_HOOK_MAX || !compile_has_hook(c->opts, call->early) ||
+	    !g->enforce || !n_denying || compile_count_early(g->entry) < n_denying)
+		return 0;
+	g->hook = call->early;
+	g->n_selectors = n_denying;
+	g->placement = PLACE_COPY;
+	return place_group(c, g);
+}
+
+/* Errors of all entries are collected; a limit ends the work at once. */
+static int place_policies(struct compile *c)
+{
+	int ret = 0, err;
+
+	for (size_t i = 0; i < c->set->n; i++) {
+		const struct policy *p = c->set->policies[i];
+
+		for (size_t k = 0; k < p->n_entries; k++) {
+			struct compile_group g = {
+				.policy = p,
+				.entry = &p->entries[k],
+				.policy_index = i,
+				.entry_index = k,
+				.enforce = c->rs->effective[i].mode == POLICY_MODE_ENFORCE,
+			};
+			bool place;
+
+			err = compile_check_entry(c, i, g.entry, &place);
+			if (err == 0 && place)
+				err = place_entry(c, &g);
+			if (err < 0 && err != -EINVAL)
+				return err;
+			if (err < 0)
+				ret = err;
+		}
+	}
+	return ret;
+}
+
+static int resolve_modes(struct compile *c, const struct ruleset_mode *modes)
+{
+	struct ruleset *rs = c->rs;
+
+	rs->effective = calloc(MAX(c->set->n, 1U), sizeof(*rs->effective));
+	if (!rs->effective)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->set->n; i++) {
+		const struct policy *p = c->set->policies[i];
+		enum policy_mode mode = p->mode;
+
+		for (const struct ruleset_mode *m = modes; m && m->name; m++)
+			if (!strcmp(m->name, p->name))
+				mode = m->mode;
+		rs->effective[i].mode = p->can_deny ? mode : POLICY_MODE_MONITOR;
+		rs->effective[i].enabled = true;
+	}
+	return 0;
+}
+
+/* Everything about one hook that follows from its groups and filters, paths aside. */
+static int finish_hook(struct compile *c, enum revshell_hook hook)
+{
+	struct revshell_hook_cfg *cfg = &c->rs->hooks[hook].cfg;
+	int err;
+
+	if (!cfg->n_words)
+		return 0;
+	for (uint32_t w = 0; w < cfg->n_words; w++)
+		cfg->high[w] = cfg->start[w] >> 1 | 1ULL << 63;
+	for (size_t dim = 0; dim < REVSHELL_DIM_MAX; dim++)
+		if (c->hooks[hook].dims[dim].n)
+			cfg->used |= 1ULL << dim;
+	cfg->families = compile_families(c, hook);
+	err = compile_numbers(c, hook);
+	if (err < 0)
+		return err;
+	err = compile_cidrs(c, hook);
+	if (err < 0)
+		return err;
+	err = compile_ints(c, hook);
+	if (err < 0)
+		return err;
+	err = compile_unix(c, hook);
+	if (err < 0)
+		return err;
+	return compile_predicate_rows(c, hook);
+}
+
+/* FNV-1a, a NUL after each string. */
+static uint64_t digest_add(uint64_t h, const char *s)
+{
+	do {
+		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
+	} while (*s++);
+	return h;
+}
+
+static void filters_done(struct compile_filters *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->items[i].owned)
+			free((void *)f->items[i].ranges);
+	free(f->items);
+}
+
+static void compile_done(struct compile *c)
+{
+	for (size_t h = 0; c->hooks && h < REVSHELL_HOOK_MAX; h++)
+		for (size_t dim = 0; dim < REVSHELL_DIM_MAX; dim++)
+			filters_done(&c->hooks[h].dims[dim]);
+	free(c->hooks);
+	compile_predicates_done(c);
+	compile_rows_done(&c->rows);
+	ruleset_free(c->rs);
+}
+
+int ruleset_compile(struct policy_set *set, const struct ruleset_options *opts,
+		    const struct ruleset_mode *modes, struct diag *d, struct ruleset **ret_rs)
+{
+	_cleanup_(compile_done) struct compile c = {.set = set, .opts = opts, .d = d};
+	int err;
+
+	err = ruleset_new_empty(&c.rs);
+	if (err < 0)
+		return err;
+	c.hooks = calloc(REVSHELL_HOOK_MAX, sizeof(*c.hooks));
+	if (!c.hooks)
+		return -ENOMEM;
+	err = compile_rows_init(&c);
+	if (err < 0)
+		return err;
+	err = resolve_modes(&c, modes);
+	if (err < 0)
+		return err;
+	err = place_policies(&c);
+	if (err < 0)
+		return err;
+	for (enum revshell_hook hook = 0; hook < REVSHELL_HOOK_MAX; hook++) {
+		err = finish_hook(&c, hook);
+		if (err < 0)
+			return err;
+	}
+	err = compile_facts(&c);
+	if (err < 0)
+		return err;
+	err = compile_paths(&c);
+	if (err < 0)
+		return err;
+
+	for (size_t i = 0; i < set->n; i++) {
+		c.rs->digest = digest_add(c.rs->digest, set->policies[i]->name);
+		c.rs->digest = digest_add(c.rs->digest, set->policies[i]->source ?: "");
+	}
+	free(c.rs->rows);
+	c.rs->rows = TAKE_PTR(c.rows.rows);
+	c.rs->n_rows = c.rows.n;
+	c.rs->pages = TAKE_PTR(c.rows.pages);
+	c.rs->n_pages = c.rows.n_pages;
+	c.rs->policies = *set;
+	*set = (struct policy_set){};
+	*ret_rs = TAKE_PTR(c.rs);
+	return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the daemon was told on its command line, over the defaults. */
+#include <getopt.h>
+#include <string.h>
+
+#include "config.h"
+#include "log.h"
+#include "mode.h"
+
+static const char *const default_dirs[] = {
+	"/etc/revshell/policies.d",
+	"/run/revshell/policies.d",
+	"/usr/local/lib/revshell/policies.d",
+	"/usr/lib/revshell/policies.d",
+};
+
+static int add_dir(struct config *c, const char *dir)
+{
+	char **dirs = reallocarray(c->policy_dirs, c->n_policy_dirs + 1, sizeof(*dirs));
+
+	if (!dirs)
+		return -ENOMEM;
+	c->policy_dirs = dirs;
+	dirs[c->n_policy_dirs] = strdup(dir);
+	if (!dirs[c->n_policy_dirs])
+		return -ENOMEM;
+	c->n_policy_dirs++;
+	return 0;
+}
+
+static int set_string(char **p, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*p);
+	*p = copy;
+	return 0;
+}
+
+static int bad_value(const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "revshelld: Bad value for %s: '%s' (%s)\n", option, value, wanted);
+	return -EINVAL;
+}
+
+enum {
+	OPT_POLICY_DIR = 0x100,
+	OPT_BUS,
+	OPT_BACKEND,
+	OPT_MODE,
+	OPT_LOG_LEVEL,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"policy-dir", required_argument, NULL, OPT_POLICY_DIR},
+	{"bus", required_argument, NULL, OPT_BUS},
+	{"backend", required_argument, NULL, OPT_BACKEND},
+	{"mode", required_argument, NULL, OPT_MODE},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"help", no_argument, NULL, 'h'},
+	{},
+};
+
+void config_print_help(void)
+{
+	printf("revshelld [OPTIONS...]\n\n"
+	       "Stop reverse shells and bind shells where they start.\n\n"
+	       "  --policy-dir=DIR   Read policies from DIR (repeatable, highest precedence "
+	       "first)\n"
+	       "  --bus=BUS          system, session, or a D-Bus address (default: system)\n"
+	       "  --backend=KIND     auto, lsm, fmod-ret, kprobe or none (default: auto)\n"
+	       "  --mode=MODE        enforce or monitor (default: monitor)\n"
+	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
+	       "  --version          Print the version and exit\n"
+	       "  -h --help          Print this text and exit\n\n"
+	       "Policy directories when none is given:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(default_dirs); i++)
+		printf("  %s\n", default_dirs[i]);
+}
+
+static int config_option(struct config *c, int opt, const char *arg)
+{
+	int r;
+
+	switch (opt) {
+	case OPT_POLICY_DIR:
+		if (!*arg)
+			return bad_value("--policy-dir", arg, "a directory is needed");
+		return add_dir(c, arg);
+	case OPT_BUS:
+		if (strcmp(arg, "system") != 0 && strcmp(arg, "session") != 0 && !strchr(arg, ':'))
+			return bad_value("--bus", arg, "system, session, or an address");
+		return set_string(&c->bus, arg);
+	case OPT_BACKEND:
+		c->backend = backend_kind_parse(arg);
+		if (c->backend == BACKEND_MAX)
+			return bad_value("--backend", arg, "auto, lsm, fmod-ret, kprobe, none");
+		return 0;
+	case OPT_MODE:
+		r = mode_parse(arg);
+		if (r < 0)
+			return bad_value("--mode", arg, "enforce or monitor");
+		c->mode = (enum revshell_mode)r;
+		return 0;
+	case OPT_LOG_LEVEL:
+		r = log_level_parse(arg);
+		if (r < 0)
+			return bad_value("--log-level", arg, "emerg .. debug, or 0 .. 7");
+		c->log_level = r;
+		return 0;
+	case OPT_VERSION:
+		c->version = true;
+		return 0;
+	case 'h':
+		c->help = true;
+		return 0;
+	}
+	return -EINVAL; /* getopt has told what */
+}
+
+int config_parse(int argc, char *const *argv, struct config *ret_config)
+{
+	struct config c = {
+		.backend = BACKEND_AUTO,
+		.mode = REVSHELL_MODE_MONITOR,
+		.log_level = LOG_INFO,
+	};
+	int opt, r = 0;
+
+	optind = 0; /* glibc: start afresh */
+	while (r == 0 && (opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+		r = config_option(&c, opt, optarg);
+	if (r == 0 && optind < argc) {
+		fprintf(stderr, "revshelld: Unexpected argument '%s'\n", argv[optind]);
+		r = -EINVAL;
+	}
+	if (r == 0 && !c.bus)
+		r = set_string(&c.bus, "system");
+	c.default_dirs = c.n_policy_dirs == 0;
+	for (size_t i = 0; r == 0 && c.default_dirs && i < ARRAY_SIZE(default_dirs); i++)
+		r = add_dir(&c, default_dirs[i]);
+	if (r < 0) {
+		config_done(&c);
+		return r;
+	}
+	*ret_config = c;
+	return 0;
+}
+
+void config_done(struct config *c)
+{
+	for (size_t i = 0; i < c->n_policy_dirs; i++)
+		free(c->policy_dirs[i]);
+	free(c->policy_dirs);
+	free(c->bus);
+	*c = (struct config){};
+}

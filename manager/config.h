@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the daemon was told on its command line, over the defaults. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "backend.h"
+#include "revshell-abi.h"
+
+struct config {
+	char **policy_dirs; /* highest precedence first */
+	size_t n_policy_dirs;
+	bool default_dirs; /* none was given: those of the package */
+	char *bus;	   /* "system", "session", or an address */
+	enum backend_kind backend;
+	enum revshell_mode mode;
+	int log_level;
+	bool help; /* only print and exit */
+	bool version;
+};
+
+/*
+ * Reads the command line into ret_config. Returns 0, -ENOMEM, or -EINVAL after it has told the
+ * mistake on standard error.
+ */
+int config_parse(int argc, char *const *argv, struct config *ret_config);
+
+void config_done(struct config *c);
+
+void config_print_help(void);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Events as one line for people. */
+#include <ctype.h>
+#include <string.h>
+
+#include "event-internal.h"
+#include "macro.h"
+
+#define COLOR_NAME   "\033[34m"
+#define COLOR_ALERT  "\033[1;31m"
+#define COLOR_NOTICE "\033[33m"
+#define COLOR_OFF    "\033[0m"
+
+static const char *text_of(const json_t *obj, const char *key)
+{
+	return json_string_value(json_object_get(obj, key)) ?: "";
+}
+
+/* Blanks, and what a terminal would not print as one visible character in its place. */
+static bool needs_escape(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == '"' || code == '\\' ||
+	       code == 0xad || (code >= 0x200b && code <= 0x200f) ||
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
+	       code == 0xfeff || (code >= 0xfff9 && code <= 0xfffb) ||
+	       (code >= 0xe0000 && code <= 0xe0fff);
+}
+
+static bool needs_quotes(const char *s)
+{
+	size_t n = strlen(s), k;
+	uint32_t code;
+
+	for (; n; s += k, n -= k) {
+		k = event_utf8_length(s, n, &code);
+		if (!k || code == ' ' || needs_escape(code))
+			return true;
+	}
+	return false;
+}
+
+/* Text from outside: quoted as Go quotes it where it holds anything unusual. */
+static void put_quoted(FILE *f, const char *s)
+{
+	size_t n = strlen(s), k;
+	uint32_t code;
+
+	if (!needs_quotes(s)) {
+		fputs(s, f);
+		return;
+	}
+	fputc('"', f);
+	for (; n; s += k, n -= k) {
+		k = event_utf8_length(s, n, &code);
+		if (!k) {
+			k = 1;
+			fprintf(f, "\\x%02x", (unsigned char)*s);
+		} else if (!needs_escape(code)) {
+			fwrite(s, 1, k, f);
+		} else if (code == '"' || code == '\\') {
+			fprintf(f, "\\%c", (int)code);
+		} else if (code == '\n') {
+			fputs("\\n", f);
+		} else if (code == '\t') {
+			fputs("\\t", f);
+		} else if (code == '\r') {
+			fputs("\\r", f);
+		} else if (code < 0x80) {
+			fprintf(f, "\\x%02x", code);
+		} else if (code < 0x10000) {
+			fprintf(f, "\\u%04x", code);
+		} else {
+			fprintf(f, "\\U%08x", code);
+		}
+	}
+	fputc('"', f);
+}
+
+static void put_address(FILE *f, const json_t *arg, const char *addr, const char *port)
+{
+	const char *a = text_of(arg, addr);
+	bool v6 = strchr(a, ':');
+
+	if (v6)
+		fputc('[', f);
+	put_quoted(f, a);
+	if (v6)
+		fputc(']', f);
+	fprintf(f, ":%lld", (long long)json_integer_value(json_object_get(arg, port)));
+}
+
+/* "IPPROTO_TCP" as "tcp". */
+static void put_protocol(FILE *f, const json_t *sock)
+{
+	const char *name = text_of(sock, "protocol");
+
+	if (strncmp(name, "IPPROTO_", 8) != 0) {
+		put_quoted(f, name);
+		return;
+	}
+	for (name += 8; isalnum((unsigned char)*name); name++)
+		fputc(tolower((unsigned char)*name), f);
+}
+
+/* The first argument that has the member. */
+static const json_t *find_arg(const json_t *body, const char *member)
+{
+	const json_t *args = json_object_get(body, "args");
+
+	for (size_t i = 0; i < json_array_size(args); i++) {
+		const json_t *value = json_object_get(json_array_get(args, i), member);
+
+		if (value)
+			return value;
+	}
+	return NULL;
+}
+
+/* The two ends of a TCP connection. */
+static void put_connection(FILE *f, const json_t *body)
+{
+	const json_t *sock = find_arg(body, "sock_arg");
+
+	if (!sock)
+		return;
+	fputc(' ', f);
+	put_protocol(f, sock);
+	fputc(' ', f);
+	put_address(f, sock, "saddr", "sport");
+	fputs(" -> ", f);
+	put_address(f, sock, "daddr", "dport");
+}
+
+/* What a call is about: the address it names, else the socket's own. */
+static void put_subject(FILE *f, const json_t *body)
+{
+	const json_t *addr = find_arg(body, "sockaddr_arg");
+	const json_t *un = find_arg(body, "sockaddrun_arg");
+	const json_t *sock = find_arg(body, "sock_arg");
+
+	if (un && *text_of(un, "path")) {
+		fputc(' ', f);
+		put_quoted(f, text_of(un, "path"));
+	} else if (addr && !strncmp(text_of(addr, "family"), "AF_INET", 7)) {
+		fputc(' ', f);
+		put_address(f, addr, "addr", "port");
+	} else if (addr || un) {
+		fputc(' ', f);
+		put_quoted(f, text_of(addr ?: un, "family"));
+	} else if (sock && !strncmp(text_of(sock, "family"), "AF_INET", 7)) {
+		fputc(' ', f);
+		put_protocol(f, sock);
+		fputc(' ', f);
+		put_address(f, sock, "saddr", "sport");
+	}
+}
+
+static const struct look {
+	const char *function; /* NULL: any other */
+	bool lsm;
+	const char *sign;
+	const char *name;
+} looks[] = {
+	{"tcp_connect", false, "🔌", "connect"},
+	{"tcp_close", false, "🧹", "close"},
+	{"tcp_sendmsg", false, "📤", "sendmsg"},
+	{NULL, false, "❓", "syscall"},
+	{NULL, true, "🔒", "LSM"},
+};
+
+static const struct look *look_of(const char *function, bool lsm)
+{
+	size_t i = 0;
+
+	while (looks[i].lsm != lsm ||
+	       (looks[i].function && strcmp(looks[i].function, function) != 0))
+		i++;
+	return &looks[i];
+}
+
+static void put_verdict(FILE *f, const json_t *body, bool color)
+{
+	const char *verdict = text_of(body, "verdict"), *on = NULL;
+	const char *error = text_of(body, "errno"), *policy = text_of(body, "policy_name");
+
+	if (!strcmp(verdict, "denied") || !strcmp(verdict, "killed"))
+		on = COLOR_ALERT;
+	else if (!strcmp(verdict, "would-deny"))
+		on = COLOR_NOTICE;
+	if (*verdict) {
+		fputc(' ', f);
+		if (color && on)
+			fputs(on, f);
+		put_quoted(f, verdict);
+		if (*error) {
+			fputc(' ', f);
+			put_quoted(f, error);
+		}
+		if (color && on)
+			fputs(COLOR_OFF, f);
+	}
+	if (*policy) {
+		fputs(" [", f);
+		put_quoted(f, policy);
+		fputc(']', f);
+	}
+}
+
+static void put_event(FILE *f, const json_t *event, bool color)
+{
+	const json_t *lsm = json_object_get(event, "process_lsm");
+	const json_t *body = lsm ?: json_object_get(event, "process_kprobe");
+	const json_t *process = json_object_get(body, "process");
+	const char *function = text_of(body, "function_name");
+	const struct look *look = look_of(function, lsm);
+	const char *binary = text_of(process, "binary");
+
+	fprintf(f, "%s %s%-7s%s ", look->sign, color ? COLOR_NAME : "", look->name,
+		color ? COLOR_OFF : "");
+	put_quoted(f, text_of(event, "node_name"));
+	fputc(' ', f);
+	put_quoted(f, *binary ? binary : "<unknown>");
+	if (look->function) {
+		put_connection(f, body);
+	} else {
+		fputc(' ', f);
+		put_quoted(f, function);
+		put_subject(f, body);
+	}
+	if (look->function && !strcmp(look->function, "tcp_sendmsg")) {
+		const json_t *size = find_arg(body, "size_arg") ?: find_arg(body, "int_arg");
+
+		if (json_is_string(size)) {
+			fputs(" bytes ", f);
+			put_quoted(f, json_string_value(size));
+		} else if (json_is_integer(size)) {
+			fprintf(f, " bytes %lld", (long long)json_integer_value(size));
+		}
+	}
+	put_verdict(f, body, color);
+}
+
+char *event_compact(const json_t *event, bool color)
+{
+	char *line = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&line, &size);
+
+	if (!f)
+		return NULL;
+	put_event(f, event, color);
+	if (fclose(f)) {
+		free(line);
+		return NULL;
+	}
+	return line;
+}

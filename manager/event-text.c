@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Texts in events: hostile bytes, times, identifiers, addresses, names of numbers. */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "event-internal.h"
+#include "macro.h"
+
+#define NSEC_PER_SEC 1000000000LL
+#define REPLACEMENT  "\xef\xbf\xbd" /* U+FFFD */
+
+void event_put(json_t *obj, const char *key, json_t *value, bool *oom)
+{
+	if (json_object_set_new(obj, key, value) < 0)
+		*oom = true;
+}
+
+void event_put_text(json_t *obj, const char *key, const char *s, bool *oom)
+{
+	if (*s)
+		event_put(obj, key, event_text(s, strlen(s)), oom);
+}
+
+void event_put_number(json_t *obj, const char *key, uint64_t n, bool *oom)
+{
+	if (n)
+		event_put(obj, key, json_integer((json_int_t)n), oom);
+}
+
+size_t event_utf8_length(const char *s, size_t n, uint32_t *ret_code)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	uint32_t code, least;
+	size_t len;
+
+	if (n == 0)
+		return 0;
+	if (u[0] < 0x80) {
+		*ret_code = u[0];
+		return 1;
+	}
+	if (u[0] >= 0xc0 && u[0] < 0xe0) {
+		len = 2;
+		least = 0x80;
+		code = u[0] & 0x1f;
+	} else if (u[0] >= 0xe0 && u[0] < 0xf0) {
+		len = 3;
+		least = 0x800;
+		code = u[0] & 0x0f;
+	} else if (u[0] >= 0xf0 && u[0] < 0xf8) {
+		len = 4;
+		least = 0x10000;
+		code = u[0] & 0x07;
+	} else {
+		return 0;
+	}
+	if (n < len)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (u[i] & 0x3f);
+	}
+	if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return len;
+}
+
+json_t *event_text(const char *s, size_t n)
+{
+	_cleanup_free_ char *out = NULL;
+	size_t len = 0;
+
+	out = malloc(n * strlen(REPLACEMENT) + 1);
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < n;) {
+		uint32_t code;
+		size_t k = event_utf8_length(s + i, n - i, &code);
+
+		if (k == 0 || code == 0) {
+			memcpy(out + len, REPLACEMENT, strlen(REPLACEMENT));
+			len += strlen(REPLACEMENT);
+			i++;
+			continue;
+		}
+		memcpy(out + len, s + i, k);
+		len += k;
+		i += k;
+	}
+	return json_stringn(out, len);
+}
+
+json_t *event_time(int64_t ns)
+{
+	int64_t frac = ns % NSEC_PER_SEC;
+	time_t seconds = ns / NSEC_PER_SEC;
+	char buf[64], all[96];
+	struct tm tm;
+
+	if (frac < 0) {
+		frac += NSEC_PER_SEC;
+		seconds--;
+	}
+	if (!gmtime_r(&seconds, &tm) || !strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%S", &tm))
+		return json_string("");
+	snprintf(all, sizeof(all), "%s.%09lldZ", buf, (long long)frac);
+	return json_string(all);
+}
+
+json_t *event_boot_time(uint64_t boot_ns, int64_t boot_offset_ns)
+{
+	return event_time((int64_t)(boot_ns + (uint64_t)boot_offset_ns));
+}
+
+json_t *event_exec_id(const char *node, uint64_t start_ns, uint32_t pid)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	_cleanup_free_ char *text = NULL, *out = NULL;
+	size_t o = 0;
+	int n;
+
+	n = asprintf(&text, "%s:%llu:%u", node, (unsigned long long)start_ns, pid);
+	if (n < 0) {
+		text = NULL;
+		return NULL;
+	}
+	out = malloc(((size_t)n + 2) / 3 * 4 + 1);
+	if (!out)
+		return NULL;
+	for (int i = 0; i < n; i += 3) {
+		uint32_t v = (uint32_t)(unsigned char)text[i] << 16;
+
+		if (i + 1 < n)
+			v |= (uint32_t)(unsigned char)text[i + 1] << 8;
+		if (i + 2 < n)
+			v |= (unsigned char)text[i + 2];
+		out[o++] = digits[v >> 18];
+		out[o++] = digits[v >> 12 & 63];
+		out[o++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
+		out[o++] = i + 2 < n ? digits[v & 63] : '=';
+	}
+	return json_stringn(out, o);
+}
+
+const char *event_address(unsigned int family, const uint8_t *addr, char buf[EVENT_ADDR_SIZE])
+{
+	if (family != AF_INET && family != AF_INET6)
+		return "invalid IP";
+	return inet_ntop((int)family, addr, buf, EVENT_ADDR_SIZE) ?: "invalid IP";
+}
+
+/* Names are looked up with a default: only numbers that policies can write have one. */
+
+static const char *number(unsigned int n, char buf[12])
+{
+	snprintf(buf, 12, "%u", n);
+	return buf;
+}
+
+#define NAME(prefix, x) \
+	case prefix##x: \
+		return #prefix #x
+
+const char *event_family_name(unsigned int family, char buf[12])
+{
+	switch (family) {
+		NAME(AF_, UNSPEC);
+		NAME(AF_, UNIX);
+		NAME(AF_, INET);
+		NAME(AF_, AX25);
+		NAME(AF_, IPX);
+		NAME(AF_, APPLETALK);
+		NAME(AF_, NETROM);
+		NAME(AF_, BRIDGE);
+		NAME(AF_, ATMPVC);
+		NAME(AF_, X25);
+		NAME(AF_, INET6);
+		NAME(AF_, ROSE);
+		NAME(AF_, DECnet);
+		NAME(AF_, NETBEUI);
+		NAME(AF_, SECURITY);
+		NAME(AF_, KEY);
+		NAME(AF_, NETLINK);
+		NAME(AF_, PACKET);
+		NAME(AF_, ASH);
+		NAME(AF_, ECONET);
+		NAME(AF_, ATMSVC);
+		NAME(AF_, RDS);
+		NAME(AF_, SNA);
+		NAME(AF_, IRDA);
+		NAME(AF_, PPPOX);
+		NAME(AF_, WANPIPE);
+		NAME(AF_, LLC);
+		NAME(AF_, IB);
+		NAME(AF_, MPLS);
+		NAME(AF_, CAN);
+		NAME(AF_, TIPC);
+		NAME(AF_, BLUETOOTH);
+		NAME(AF_, IUCV);
+		NAME(AF_, RXRPC);
+		NAME(AF_, ISDN);
+		NAME(AF_, PHONET);
+		NAME(AF_, IEEE802154);
+		NAME(AF_, CAIF);
+		NAME(AF_, ALG);
+		NAME(AF_, NFC);
+		NAME(AF_, VSOCK);
+		NAME(AF_, KCM);
+		NAME(AF_, QIPCRTR);
+		NAME(AF_, SMC);
+		NAME(AF_, XDP);
+	case 45:
+		return "AF_MCTP";
+	default:
+		return number(family, buf);
+	}
+}
+
+const char *event_type_name(unsigned int type, char buf[12])
+{
+	switch (type) {
+		NAME(SOCK_, STREAM);
+		NAME(SOCK_, DGRAM);
+		NAME(SOCK_, RAW);
+		NAME(SOCK_, RDM);
+		NAME(SOCK_, SEQPACKET);
+		NAME(SOCK_, DCCP);
+		NAME(SOCK_, PACKET);
+	default:
+		return number(type, buf);
+	}
+}
+
+const char *event_protocol_name(unsigned int protocol, char buf[12])
+{
+	switch (protocol) {
+		NAME(IPPROTO_, IP);
+		NAME(IPPROTO_, ICMP);
+		NAME(IPPROTO_, IGMP);
+		NAME(IPPROTO_, IPIP);
+		NAME(IPPROTO_, TCP);
+		NAME(IPPROTO_, EGP);
+		NAME(IPPROTO_, PUP);
+		NAME(IPPROTO_, UDP);
+		NAME(IPPROTO_, IDP);
+		NAME(IPPROTO_, TP);
+		NAME(IPPROTO_, DCCP);
+		NAME(IPPROTO_, IPV6);
+		NAME(IPPROTO_, RSVP);
+		NAME(IPPROTO_, GRE);
+		NAME(IPPROTO_, ESP);
+		NAME(IPPROTO_, AH);
+		NAME(IPPROTO_, MTP);
+		NAME(IPPROTO_, BEETPH);
+		NAME(IPPROTO_, ENCAP);
+		NAME(IPPROTO_, PIM);
+		NAME(IPPROTO_, COMP);
+		NAME(IPPROTO_, SCTP);
+		NAME(IPPROTO_, UDPLITE);
+		NAME(IPPROTO_, MPLS);
+		NAME(IPPROTO_, RAW);
+		NAME(IPPROTO_, MPTCP);
+	case 143:
+		return "IPPROTO_ETHERNET";
+	default:
+		return number(protocol, buf);
+	}
+}
+
+const char *event_state_name(unsigned int state, char buf[12])
+{
+	switch (state) {
+		NAME(TCP_, ESTABLISHED);
+		NAME(TCP_, SYN_SENT);
+		NAME(TCP_, SYN_RECV);
+		NAME(TCP_, FIN_WAIT1);
+		NAME(TCP_, FIN_WAIT2);
+		NAME(TCP_, TIME_WAIT);
+		NAME(TCP_, CLOSE);
+		NAME(TCP_, CLOSE_WAIT);
+		NAME(TCP_, LAST_ACK);
+		NAME(TCP_, LISTEN);
+		NAME(TCP_, CLOSING);
+	case 12:
+		return "TCP_NEW_SYN_RECV";
+	default:
+		return number(state, buf);
+	}
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a kernel record to one event for each selector that matched. */
+#include <ctype.h>
+#include <signal.h>
+#include <string.h>
+
+#include "event-internal.h"
+#include "macro.h"
+
+static const char *const hook_names[] = {
+#define X(id, name) name,
+	REVSHELL_HOOKS(X)
+#undef X
+};
+
+static const char *const verdict_names[] = {
+	[EVENT_ALLOWED] = "allowed",
+	[EVENT_WOULD_DENY] = "would-deny",
+	[EVENT_DENIED] = "denied",
+	[EVENT_KILLED] = "killed",
+};
+
+const char *event_verdict_name(enum event_verdict v)
+{
+	return v < ARRAY_SIZE(verdict_names) ? verdict_names[v] : "unknown";
+}
+
+static bool has_bit(const __u64 *words, unsigned int bit)
+{
+	return words[bit / 64] >> bit % 64 & 1;
+}
+
+static bool have_kill(const struct policy_action *actions, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (actions[i].kind == ACTION_SIGKILL || actions[i].signal == SIGKILL)
+			return true;
+	return false;
+}
+
+static bool wants_kill(const struct policy_selector *s)
+{
+	return have_kill(s->actions, s->n_actions) ||
+	       have_kill(s->return_actions, s->n_return_actions);
+}
+
+static const struct policy_selector *selector_of(const struct ruleset *rs,
+						 const struct ruleset_selector *sel)
+{
+	return &rs->policies.policies[sel->policy]->entries[sel->entry].selectors[sel->selector];
+}
+
+enum event_verdict event_get_verdict(const struct revshell_event *ev, const struct ruleset *rs,
+				     unsigned int selector)
+{
+	const struct ruleset_hook *h = &rs->hooks[ev->hook];
+	const struct policy_selector *s = selector_of(rs, &h->selectors[selector]);
+
+	if (ev->verdict & REVSHELL_VERDICT_SIGNAL)
+		for (uint32_t i = 0; i < h->cfg.n_signals; i++)
+			if (h->cfg.signals[i] == SIGKILL && has_bit(h->cfg.signal[i], selector))
+				return EVENT_KILLED;
+	if (ev->verdict & REVSHELL_VERDICT_DENY && has_bit(h->cfg.deny, selector))
+		return EVENT_DENIED;
+	if (ruleset_selector_denies(s) || wants_kill(s))
+		return EVENT_WOULD_DENY;
+	return EVENT_ALLOWED;
+}
+
+/* What the rest relies on. A record comes from the kernel, but not always from ours. */
+static int event_validate(const struct revshell_event *ev, size_t size, const struct ruleset *rs)
+{
+	const struct ruleset_hook *h;
+
+	if (size < sizeof(*ev))
+		return -EBADMSG;
+	if (ev->hook >= REVSHELL_HOOK_MAX || ev->n_words > REVSHELL_WORDS)
+		return -EBADMSG;
+	if (ev->verdict & ~(REVSHELL_VERDICT_DENY | REVSHELL_VERDICT_SIGNAL))
+		return -EBADMSG;
+	if (ev->error > 0 || ev->error < -4095 || ev->mode > REVSHELL_MODE_ENFORCE)
+		return -EBADMSG;
+	if (ev->args_len > sizeof(ev->args) || ev->cwd_len > sizeof(ev->cwd) ||
+	    ev->sa.path_len > sizeof(ev->sa.path) || ev->exe.path_len > REVSHELL_PATH_MAX ||
+	    ev->parent.path_len > REVSHELL_PATH_MAX || ev->owner.exe.path_len > REVSHELL_PATH_MAX ||
+	    ev->owner.parent.path_len > REVSHELL_PATH_MAX)
+		return -EBADMSG;
+	h = &rs->hooks[ev->hook];
+	for (size_t w = 0; w < REVSHELL_WORDS; w++)
+		for (__u64 left = ev->match[w]; left; left &= left - 1) {
+			size_t bit = w * 64 + (size_t)__builtin_ctzll(left);
+
+			if (w >= ev->n_words || bit >= h->n_selectors ||
+			    h->selectors[bit].selector == UINT32_MAX)
+				return -EBADMSG;
+		}
+	return 0;
+}
+
+/* The last action of those that ran, by Tetragon's name. */
+static json_t *action_of(const struct policy_action *actions, size_t n)
+{
+	const char *name = policy_action_name(n ? actions[n - 1].kind : ACTION_POST);
+	char text[64] = "KPROBE_ACTION_";
+	size_t len = strlen(text);
+
+	for (; *name && len < sizeof(text) - 1; name++)
+		text[len++] = (char)toupper((unsigned char)*name);
+	return json_stringn(text, len);
+}
+
+static json_t *tags_of(const struct policy_entry *e)
+{
+	json_t *tags = json_array();
+
+	for (size_t i = 0; i < e->n_tags; i++)
+		if (json_array_append_new(tags, event_text(e->tags[i], strlen(e->tags[i]))) < 0) {
+			json_decref(tags);
+			return NULL;
+		}
+	return tags;
+}
+
+/* The facts that Tetragon's events do not have, in keys of their own. */
+static void put_added(json_t *body, const struct revshell_event *ev, const struct ruleset *rs,
+		      unsigned int bit, bool *oom)
+{
+	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
+	const struct policy_selector *s = selector_of(rs, sel);
+	enum event_verdict verdict = event_get_verdict(ev, rs, bit);
+	bool enforce = rs->effective[sel->policy].mode == POLICY_MODE_ENFORCE;
+
+	event_put(body, "verdict", json_string(event_verdict_name(verdict)), oom);
+	if (ev->error && (verdict == EVENT_DENIED || verdict == EVENT_KILLED)) {
+		const char *name = strerrorname_np(-ev->error);
+		char buf[12];
+
+		snprintf(buf, sizeof(buf), "%d", -ev->error);
+		event_put(body, "errno", json_string(name ?: buf), oom);
+	}
+	event_put(body, "policy_mode", json_string(enforce ? "enforce" : "monitor"), oom);
+	event_put(body, "mode",
+		  json_string(ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor"), oom);
+	event_put(body, "hook", json_string(hook_names[ev->hook]), oom);
+	event_put(body, "selector", json_integer(sel->selector), oom);
+	if (s->label)
+		event_put_text(body, "selector_label", s->label, oom);
+}
+
+/*
+ * Where the policy tracks sockets, the process of an event is the one that created the socket; the
+ * caller is told in a key of its own.
+ */
+static void put_processes(json_t *body, const struct revshell_event *ev, bool track_sock,
+			  int64_t boot_offset_ns, const char *node, bool *oom)
+{
+	const struct revshell_owner *owner = &ev->owner;
+	struct revshell_event creator;
+	bool same = owner->pid == ev->pid && owner->start_ns == ev->start_ns;
+
+	if (!track_sock || !owner->pid) {
+		event_put(body, "process", event_process(ev, boot_offset_ns, node), oom);
+		if (ev->parent_pid)
+			event_put(body, "parent", event_parent(ev, boot_offset_ns, node), oom);
+		return;
+	}
+	if (same) {
+		/* all that is known of the caller holds */
+		creator = *ev;
+	} else {
+		creator = (struct revshell_event){
+			.label_flags = owner->exe.flags ? REVSHELL_LABEL_EXEC : 0,
+			.exe = owner->exe,
+			.parent = owner->parent,
+			.parent_pid = owner->parent_pid,
+			.parent_start_ns = owner->parent_start_ns,
+		};
+	}
+	creator.pid = owner->pid;
+	creator.tid = owner->tid;
+	creator.uid = owner->uid;
+	creator.loginuid = owner->loginuid;
+	creator.start_ns = owner->start_ns;
+	event_put(body, "process", event_process(&creator, boot_offset_ns, node), oom);
+	if (creator.parent_pid)
+		event_put(body, "parent", event_parent(&creator, boot_offset_ns, node), oom);
+	event_put(body, "current", event_process(ev, boot_offset_ns, node), oom);
+}
+
+static json_t *body_of(const struct revshell_event *ev, const struct ruleset *rs, unsigned int bit,
+		       int64_t boot_offset_ns, const char *node)
+{
+	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
+	const struct policy *p = rs->policies.policies[sel->policy];
+	const struct policy_entry *e = &p->entries[sel->entry];
+	const struct policy_selector *s = selector_of(rs, sel);
+	json_t *body = json_object();
+	bool oom = !body;
+
+	if (!body)
+		return NULL;
+	put_processes(body, ev, rs->effective[sel->policy].track_sock, boot_offset_ns, node, &oom);
+	event_put_text(body, "function_name", e->call->name, &oom);
+	if (e->n_args)
+		event_put(body, "args", event_args(ev, e), &oom);
+	if (e->return_arg.type == ARG_SOCK)
+		event_put(body, "return", event_return(ev, e), &oom);
+	event_put(body, "action", action_of(s->actions, s->n_actions), &oom);
+	if (e->section != SECTION_LSMHOOKS)
+		event_put(body, "return_action", action_of(s->return_actions, s->n_return_actions),
+			  &oom);
+	event_put_text(body, "policy_name", p->name, &oom);
+	if (e->message)
+		event_put_text(body, "message", e->message, &oom);
+	if (e->n_tags)
+		event_put(body, "tags", tags_of(e), &oom);
+	put_added(body, ev, rs, bit, &oom);
+	if (oom) {
+		json_decref(body);
+		return NULL;
+	}
+	return body;
+}
+
+static json_t *event_of(const struct revshell_event *ev, const struct ruleset *rs, unsigned int bit,
+			int64_t boot_offset_ns, const char *node)
+{
+	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
+	const struct policy_entry *e = &rs->policies.policies[sel->policy]->entries[sel->entry];
+	json_t *event = json_object();
+	bool oom = !event;
+
+	if (!event)
+		return NULL;
+	event_put(event, e->section == SECTION_LSMHOOKS ? "process_lsm" : "process_kprobe",
+		  body_of(ev, rs, bit, boot_offset_ns, node), &oom);
+	event_put_text(event, "node_name", node, &oom);
+	event_put(event, "time", event_boot_time(ev->time_ns, boot_offset_ns), &oom);
+	if (oom) {
+		json_decref(event);
+		return NULL;
+	}
+	return event;
+}
+
+int event_expand(const struct revshell_event *ev, size_t size, const struct ruleset *rs,
+		 int64_t boot_offset_ns, const char *node, event_want_fn want, event_fn fn,
+		 void *userdata)
+{
+	int n = 0, err;
+
+	err = event_validate(ev, size, rs);
+	if (err < 0)
+		return err;
+	for (unsigned int w = 0; w < ev->n_words; w++)
+		for (__u64 left = ev->match[w]; left; left &= left - 1) {
+			unsigned int bit = w * 64 + (unsigned int)__builtin_ctzll(left);
+			const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
+			json_t *event;
+
+			if (want && !want(sel, userdata))
+				continue;
+			event = event_of(ev, rs, bit, boot_offset_ns, node);
+			if (!event)
+				return -ENOMEM;
+			err = fn(event, sel, userdata);
+			json_decref(event);
+			if (err < 0)
+				return err;
+			n++;
+		}
+	return n;
+}

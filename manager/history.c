@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The last events, kept in memory up to a bound, and the filter that picks among them. */
+#include <string.h>
+
+#include "event.h"
+#include "history.h"
+
+/* process_kprobe and process_lsm have the process at the same place. */
+static const char *event_binary(const json_t *event)
+{
+	const json_t *body = json_object_get(event, "process_lsm");
+	const char *binary;
+
+	if (!body)
+		body = json_object_get(event, "process_kprobe");
+	binary = json_string_value(json_object_get(json_object_get(body, "process"), "binary"));
+	return binary ? binary : "";
+}
+
+int event_record_new(const json_t *event, const char *policy, const char *verdict,
+		     struct event_record **ret_record)
+{
+	_cleanup_(event_record_freep) struct event_record *rec = calloc(1, sizeof(*rec));
+
+	if (!rec)
+		return -ENOMEM;
+	rec->text = event_format(event, EVENT_TETRAGON, false);
+	rec->policy = strdup(policy);
+	rec->exe = strdup(event_binary(event));
+	if (!rec->text || !rec->policy || !rec->exe)
+		return -ENOMEM;
+	rec->len = strlen(rec->text);
+	rec->verdict = verdict;
+	*ret_record = TAKE_PTR(rec);
+	return 0;
+}
+
+void event_record_free(struct event_record *rec)
+{
+	if (!rec)
+		return;
+	free(rec->text);
+	free(rec->policy);
+	free(rec->exe);
+	free(rec);
+}
+
+static bool member_matches(const char *wanted, const char *is)
+{
+	return !wanted || !*wanted || strcmp(wanted, is) == 0;
+}
+
+bool event_filter_match(const struct event_filter *f, const struct event_record *rec)
+{
+	return member_matches(f->policy, rec->policy) && member_matches(f->exe, rec->exe) &&
+	       member_matches(f->verdict, rec->verdict);
+}
+
+void event_filter_done(struct event_filter *f)
+{
+	free(f->policy);
+	free(f->exe);
+	free(f->verdict);
+	*f = (struct event_filter){};
+}
+
+static void history_drop_oldest(struct history *h)
+{
+	h->bytes -= h->records[h->first]->len;
+	event_record_free(h->records[h->first]);
+	h->records[h->first] = NULL;
+	h->first = (h->first + 1) % HISTORY_MAX_EVENTS;
+	h->n--;
+}
+
+void history_push(struct history *h, struct event_record *rec)
+{
+	while (h->n > 0 && (h->n == HISTORY_MAX_EVENTS || h->bytes + rec->len > HISTORY_MAX_BYTES))
+		history_drop_oldest(h);
+	rec->number = ++h->last;
+	h->records[(h->first + h->n) % HISTORY_MAX_EVENTS] = rec;
+	h->bytes += rec->len;
+	h->n++;
+}
+
+const struct event_record *history_get(const struct history *h, size_t i)
+{
+	return h->records[(h->first + i) % HISTORY_MAX_EVENTS];
+}
+
+size_t history_pick(const struct history *h, uint64_t after, uint64_t until, size_t max,
+		    const struct event_filter *f, const struct event_record **ret_picked)
+{
+	size_t begin = 0, n = 0;
+
+	if (after == 0) { /* walk back to where the newest max begin */
+		begin = h->n;
+		for (size_t found = 0; begin > 0 && found < max; begin--) {
+			const struct event_record *rec = history_get(h, begin - 1);
+
+			if (rec->number <= until && event_filter_match(f, rec))
+				found++;
+		}
+	}
+	for (size_t i = begin; i < h->n && n < max; i++) {
+		const struct event_record *rec = history_get(h, i);
+
+		if (rec->number > after && rec->number <= until && event_filter_match(f, rec))
+			ret_picked[n++] = rec;
+	}
+	return n;
+}
+
+void history_done(struct history *h)
+{
+	while (h->n > 0)
+		history_drop_oldest(h);
+}

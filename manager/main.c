@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* revshelld: reads its options, loads policies, opens the backend, and runs the event loop. */
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "bus.h"
+#include "config.h"
+#include "log.h"
+#include "manager.h"
+#include "mode.h"
+
+/* Exit statuses, as in revshelld(8). */
+enum {
+	EXIT_POLICY = 1,  /* the policies are bad */
+	EXIT_USAGE = 2,	  /* the command line is */
+	EXIT_BACKEND = 3, /* the kernel cannot */
+	EXIT_OTHER = 4,
+};
+
+struct daemon {
+	struct config config;
+	struct log log;
+	sd_event *event;
+	struct manager *manager;
+	struct bus *bus;
+};
+
+static void daemon_done(struct daemon *d)
+{
+	bus_free(d->bus);
+	manager_free(d->manager);
+	sd_event_unref(d->event);
+	config_done(&d->config);
+}
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	const struct daemon *d = userdata;
+
+	log_info(&d->log, "Stopping on signal %u", si->ssi_signo);
+	sd_notify(0, "STOPPING=1");
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	const struct manager_who who = {
+		.via = "signal",
+		.uid = si->ssi_uid,
+		.pid = (pid_t)si->ssi_pid,
+	};
+	struct daemon *d = userdata;
+	struct diag diag = {};
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+	(void)manager_reload(d->manager, &who, &diag); /* it has logged what went wrong */
+	diag_done(&diag);
+	manager_notify(d->manager, "READY=1\n");
+	return 0;
+}
+
+static void on_settled(void *userdata)
+{
+	const struct daemon *d = userdata;
+
+	manager_notify(d->manager, "READY=1\n");
+	log_info(&d->log, "Ready: mode %s, %zu policies", mode_name(d->manager->mode),
+		 manager_current(d->manager)->rs->policies.n);
+}
+
+static int setup_loop(struct daemon *d)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	sigset_t mask;
+	int r;
+
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&mask, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	r = sd_event_default(&d->event);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
+		r = sd_event_add_signal(d->event, NULL, signals[i],
+					signals[i] == SIGHUP ? on_hangup : on_terminate, d);
+	if (r >= 0)
+		r = sd_event_set_watchdog(d->event, true);
+	return r;
+}
+
+/* The policies come first: a host must not be left with programs attached and nothing to decide. */
+static int start_manager(struct daemon *d, struct diag *diag, struct policy_set *set)
+{
+	const struct backend_options options = {.kind = d->config.backend};
+	const struct manager_who who = {.via = "start"};
+	_cleanup_free_ char *reason = NULL;
+	struct backend *backend;
+	int r;
+
+	r = manager_new(d->event, &d->log, d->config.policy_dirs, d->config.n_policy_dirs,
+			&d->manager);
+	if (r < 0)
+		return EXIT_OTHER;
+	d->manager->may_be_empty = d->config.default_dirs;
+	r = manager_read_policies(d->manager, diag, set);
+	if (r < 0) {
+		log_diag(&d->log, diag);
+		log_error(&d->log, "Failed to load the policies: %s",
+			  diag->n_errors > 0 ? "see above" : strerror(-r));
+		return EXIT_POLICY;
+	}
+	r = backend_open(&options, &backend, &reason);
+	if (r < 0) {
+		log_error(&d->log, "Failed to open backend %s: %s",
+			  backend_kind_name(d->config.backend), reason ? reason : strerror(-r));
+		return EXIT_BACKEND;
+	}
+	r = manager_set_backend(d->manager, backend);
+	if (r < 0) {
+		backend_close(backend);
+		return EXIT_OTHER;
+	}
+	r = manager_commit(d->manager, set, diag);
+	log_diag(&d->log, diag);
+	if (r < 0) {
+		log_error(&d->log, "Failed to put the policies in force: %s", strerror(-r));
+		return diag->n_errors > 0 ? EXIT_POLICY : EXIT_BACKEND;
+	}
+	if (manager_current(d->manager)->rs->policies.n == 0)
+		log_warning(&d->log, "No policy is loaded");
+	return manager_set_mode(d->manager, d->config.mode, &who) < 0 ? EXIT_BACKEND : 0;
+}
+
+static int run(struct daemon *d)
+{
+	struct policy_set set = {};
+	struct diag diag = {};
+	int r;
+
+	r = setup_loop(d);
+	if (r < 0) {
+		log_error(&d->log, "Failed to set up the event loop: %s", strerror(-r));
+		return EXIT_OTHER;
+	}
+	r = start_manager(d, &diag, &set);
+	policy_set_done(&set);
+	diag_done(&diag);
+	if (r != 0)
+		return r;
+	r = bus_new(d->event, d->manager, &d->log, d->config.bus, on_settled, d, &d->bus);
+	if (r >= 0)
+		r = sd_event_loop(d->event);
+	if (r < 0) {
+		log_error(&d->log, "Failed to run: %s", strerror(-r));
+		return EXIT_OTHER;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {};
+	int r;
+
+	log_init(&d.log, LOG_INFO);
+	r = config_parse(argc, argv, &d.config);
+	if (r < 0)
+		return r == -EINVAL ? EXIT_USAGE : EXIT_OTHER;
+	d.log.max_level = d.config.log_level;
+	if (d.config.help)
+		config_print_help();
+	else if (d.config.version)
+		printf("revshelld %s\n", REVSHELL_VERSION);
+	else
+		r = run(&d);
+	daemon_done(&d);
+	return r;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The way of an event: from the kernel's record to counters, history and subscribers. */
+#include <string.h>
+#include <time.h>
+
+#include "event.h"
+#include "manager.h"
+#include "manager-internal.h"
+
+/* In a row, until the backend's descriptor is given up. */
+#define MAX_FAILURES 100
+
+/* What on_match and on_expanded need to know of the record they are called for. */
+struct expansion {
+	struct manager *manager;
+	const struct manager_generation *generation;
+	const struct revshell_event *ev;
+};
+
+struct turn {
+	struct manager *manager;
+	size_t n_events;
+};
+
+/*
+ * CLOCK_REALTIME minus CLOCK_BOOTTIME, the same from event to event unless the clock is set: two
+ * readings never come at one moment, and a process must not seem to start anew with each event.
+ */
+static int64_t boot_offset_ns(struct manager *m)
+{
+	struct timespec real, boot;
+	int64_t now;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	now = ((int64_t)real.tv_sec - boot.tv_sec) * 1000000000 + (real.tv_nsec - boot.tv_nsec);
+	if (llabs(now - m->boot_offset_ns) > 1000000)
+		m->boot_offset_ns = now;
+	return m->boot_offset_ns;
+}
+
+/* The counters that are current for a policy of any kept generation, or NULL if it is gone. */
+static struct manager_counts *find_counts(struct manager *m, const struct manager_generation *g,
+					  uint32_t policy)
+{
+	ssize_t i;
+
+	if (!g)
+		return NULL;
+	if (g == manager_current(m))
+		return &g->counts[policy];
+	i = manager_find_policy(m, g->rs->policies.policies[policy]->name);
+	return i < 0 ? NULL : &m->generations[0].counts[i];
+}
+
+static enum event_verdict verdict_of(const struct expansion *x, const struct ruleset_selector *sel)
+{
+	const struct ruleset *rs = x->generation->rs;
+
+	return event_get_verdict(x->ev, rs, (unsigned int)(sel - rs->hooks[x->ev->hook].selectors));
+}
+
+/* Every match counts; a rate limit only keeps the event back. */
+static bool on_match(const struct ruleset_selector *sel, void *userdata)
+{
+	struct expansion *x = userdata;
+	struct manager *m = x->manager;
+	struct manager_counts *counts = find_counts(m, x->generation, sel->policy);
+	enum event_verdict verdict = verdict_of(x, sel);
+
+	if (counts) {
+		counts->matches++;
+		if (verdict == EVENT_DENIED || verdict == EVENT_KILLED)
+			counts->denials++;
+	}
+	if (ratelimit_allows(m->ratelimit, x->ev, x->generation->rs, sel))
+		return true;
+	m->events_limited++;
+	return false;
+}
+
+static int on_expanded(json_t *event, const struct ruleset_selector *sel, void *userdata)
+{
+	struct expansion *x = userdata;
+	struct manager *m = x->manager;
+	const struct ruleset *rs = x->generation->rs;
+	_cleanup_(event_record_freep) struct event_record *rec = NULL;
+
+	if (event_record_new(event, rs->policies.policies[sel->policy]->name,
+			     event_verdict_name(verdict_of(x, sel)), &rec) < 0) {
+		m->events_lost++;
+		return 0;
+	}
+	stream_send(&m->streams, rec);
+	history_push(&m->history, TAKE_PTR(rec));
+	return 0;
+}
+
+static const struct manager_generation *find_generation(const struct manager *m, uint64_t number)
+{
+	for (size_t i = 0; i < m->n_generations; i++)
+		if (m->generations[i].number == number)
+			return &m->generations[i];
+	return NULL;
+}
+
+static int on_record(const struct revshell_event *ev, void *userdata)
+{
+	struct turn *turn = userdata;
+	struct manager *m = turn->manager;
+	struct expansion x = {.manager = m, .ev = ev};
+	int r;
+
+	x.generation = find_generation(m, ev->generation);
+	if (!x.generation) {
+		m->events_stale++;
+	} else {
+		r = event_expand(ev, sizeof(*ev), x.generation->rs, boot_offset_ns(m), m->node,
+				 on_match, on_expanded, &x);
+		if (r == -EBADMSG)
+			m->events_refused++;
+		else if (r < 0)
+			m->events_lost++;
+	}
+	return ++turn->n_events >= MANAGER_EVENTS_PER_TURN ? -ECANCELED : 0;
+}
+
+int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+	struct turn turn = {.manager = m};
+	int r;
+
+	r = backend_events_consume(m->backend, on_record, &turn);
+	if (r >= 0 || r == -ECANCELED || r == -EAGAIN || r == -EINTR) {
+		m->events_failures = 0;
+		return 0;
+	}
+	if (m->events_failures++ == 0)
+		log_error(m->log, "Failed to read events: %s", strerror(-r));
+	if (m->events_failures < MAX_FAILURES)
+		return 0;
+	/* Readable and unreadable at once: better deaf than spinning. Verdicts do not need this. */
+	log_error(m->log, "Events are not read any more");
+	return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon's state: rule sets by generation, reload, modes. Events are in manager-events.c. */
+#include <inttypes.h>
+#include <malloc.h>
+#include <string.h>
+#include <time.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "manager.h"
+#include "manager-internal.h"
+#include "mode.h"
+
+#define ERROR_LINES 100 /* of one failed reload that are kept */
+
+int manager_new(sd_event *event, const struct log *log, char *const *dirs, size_t n_dirs,
+		struct manager **ret_manager)
+{
+	_cleanup_(manager_freep) struct manager *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	r = stream_set_init(&m->streams, event);
+	if (r < 0)
+		return r;
+	r = ratelimit_new(&m->ratelimit);
+	if (r < 0)
+		return r;
+	m->log = log;
+	m->event = sd_event_ref(event);
+	m->dirs = dirs;
+	m->n_dirs = n_dirs;
+	m->last_error = strdup("");
+	if (!m->last_error)
+		return -ENOMEM;
+	if (gethostname(m->node, sizeof(m->node) - 1) < 0)
+		strcpy(m->node, "localhost");
+	*ret_manager = TAKE_PTR(m);
+	return 0;
+}
+
+static void generation_done(struct manager_generation *g)
+{
+	ruleset_free(g->rs);
+	free(g->counts);
+	*g = (struct manager_generation){};
+}
+
+void manager_free(struct manager *m)
+{
+	if (!m)
+		return;
+	sd_event_source_disable_unref(m->events_source);
+	backend_close(m->backend);
+	stream_set_done(&m->streams);
+	history_done(&m->history);
+	for (size_t i = 0; i < m->n_generations; i++)
+		generation_done(&m->generations[i]);
+	for (size_t i = 0; i < m->n_overrides; i++)
+		free(m->overrides[i].name);
+	free(m->overrides);
+	ratelimit_free(m->ratelimit);
+	free(m->last_error);
+	sd_event_unref(m->event);
+	free(m);
+}
+
+void manager_notify(const struct manager *m, const char *state)
+{
+	const struct manager_generation *g = manager_current(m);
+
+	sd_notifyf(0, "%sSTATUS=%s, backend %s, %zu policies, generation %" PRIu64, state,
+		   mode_name(m->mode), backend_kind_name(backend_get_kind(m->backend)),
+		   g->rs->policies.n, g->number);
+}
+
+static void properties_changed(struct manager *m, unsigned int properties)
+{
+	if (properties & (MANAGER_MODE | MANAGER_GENERATION))
+		manager_notify(m, "");
+	if (m->observer.properties_changed)
+		m->observer.properties_changed(m->observer.userdata, properties);
+}
+
+/* who as text for a message: "bus, uid 0, pid 123, reason: ...". */
+static char *format_who(const struct manager_who *who)
+{
+	char *s;
+
+	if (who->pid == 0)
+		return strdup(who->via);
+	if (asprintf(&s, "%s, uid %u, pid %d%s%s", who->via, who->uid, (int)who->pid,
+		     who->reason ? ", reason: " : "", who->reason ? who->reason : "") < 0)
+		return NULL;
+	return s;
+}
+
+/* Every change is logged with who asked for it. */
+static void log_change(const struct manager *m, int level, const struct manager_who *who,
+		       const char *fmt, ...) _printf_(4, 5);
+
+static void log_change(const struct manager *m, int level, const struct manager_who *who,
+		       const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL, *by = format_who(who), *reason = NULL;
+	char uid[48], pid[48], via[48];
+	const char *fields[5] = {uid, pid, via};
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (r < 0) {
+		text = NULL;
+		return;
+	}
+	snprintf(uid, sizeof(uid), "REVSHELL_CALLER_UID=%u", who->uid);
+	snprintf(pid, sizeof(pid), "REVSHELL_CALLER_PID=%d", (int)who->pid);
+	snprintf(via, sizeof(via), "REVSHELL_CALLER_VIA=%s", who->via);
+	if (who->reason && asprintf(&reason, "REVSHELL_REASON=%s", who->reason) < 0)
+		reason = NULL;
+	fields[3] = reason;
+	log_fields(m->log, level, fields, "%s (%s)", text, by ? by : "?");
+}
+
+static bool set_is_empty_here(const struct manager *m)
+{
+	const struct manager_generation *g = manager_current(m);
+
+	return !g || g->rs->policies.n == 0;
+}
+
+int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *ret_set)
+{
+	const struct policy_options opts = {};
+	struct policy_set set = {};
+	int r;
+
+	r = policy_load_dirs(m->dirs, m->n_dirs, &opts, d, &set);
+	if (r < 0)
+		return r;
+	/* An emptied directory is more often an accident than a wish to be defenceless. */
+	if (set.n == 0 && !(m->may_be_empty && set_is_empty_here(m))) {
+		struct diag_pos pos = {.file = m->dirs[0]};
+
+		diag_error(d, pos, "no-policy", "no policy is left: no *.yaml or *.yml file in %s",
+			   m->n_dirs == 1 ? "this directory" : "any policy directory");
+		policy_set_done(&set);
+		return -EINVAL;
+	}
+	*ret_set = set;
+	return 0;
+}
+
+int manager_set_backend(struct manager *m, struct backend *b)
+{
+	int r, fd = backend_events_fd(b);
+
+	if (fd >= 0) {
+		r = sd_event_add_io(m->event, &m->events_source, fd, EPOLLIN, manager_on_events, m);
+		if (r < 0)
+			return r;
+	}
+	m->backend = b;
+	return 0;
+}
+
+static int find_in(const struct ruleset *rs, const char *name)
+{
+	for (size_t i = 0; i < rs->policies.n; i++)
+		if (strcmp(rs->policies.policies[i]->name, name) == 0)
+			return (int)i;
+	return -ENOENT;
+}
+
+ssize_t manager_find_policy(const struct manager *m, const char *name)
+{
+	const struct manager_generation *g = manager_current(m);
+
+	return g ? find_in(g->rs, name) : -ENOENT;
+}
+
+static bool policy_differs(const struct ruleset *a, size_t i, const struct ruleset *b, size_t j)
+{
+	return strcmp(a->policies.policies[i]->source, b->policies.policies[j]->source) != 0 ||
+	       a->effective[i].mode != b->effective[j].mode ||
+	       a->effective[i].enabled != b->effective[j].enabled;
+}
+
+static void diff_done(struct manager_diff *diff)
+{
+	free(diff->added);
+	free(diff->changed);
+	free(diff->removed);
+}
+
+/* old may be NULL. -ENOMEM leaves nothing to free. */
+static int diff_rulesets(const struct ruleset *old, const struct ruleset *new,
+			 struct manager_diff *ret_diff)
+{
+	size_t n_old = old ? old->policies.n : 0, n_new = new->policies.n;
+	struct manager_diff diff = {
+		.added = calloc(n_new + 1, sizeof(char *)),
+		.changed = calloc(n_new + 1, sizeof(char *)),
+		.removed = calloc(n_old + 1, sizeof(char *)),
+	};
+
+	if (!diff.added || !diff.changed || !diff.removed) {
+		diff_done(&diff);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n_new; i++) {
+		const char *name = new->policies.policies[i]->name;
+		int j = old ? find_in(old, name) : -ENOENT;
+
+		if (j < 0)
+			diff.added[diff.n_added++] = name;
+		else if (policy_differs(old, (size_t)j, new, i))
+			diff.changed[diff.n_changed++] = name;
+	}
+	for (size_t i = 0; i < n_old; i++)
+		if (find_in(new, old->policies.policies[i]->name) < 0)
+			diff.removed[diff.n_removed++] = old->policies.policies[i]->name;
+	*ret_diff = diff;
+	return 0;
+}
+
+/* The override table as compile wants it: ends with a NULL name. */
+static struct ruleset_mode *override_modes(const struct manager *m)
+{
+	struct ruleset_mode *modes = calloc(m->n_overrides + 1, sizeof(*modes));
+
+	for (size_t i = 0; modes && i < m->n_overrides; i++)
+		modes[i] = (struct ruleset_mode){m->overrides[i].name, m->overrides[i].mode};
+	return modes;
+}
+
+/* A policy that is gone takes its override along: its name may come back meaning another thing. */
+static void drop_stale_overrides(struct manager *m, const struct ruleset *rs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_overrides; i++) {
+		if (find_in(rs, m->overrides[i].name) >= 0)
+			m->overrides[n++] = m->overrides[i];
+		else
+			free(m->overrides[i].name);
+	}
+	m->n_overrides = n;
+}
+
+static struct manager_counts *carry_counts(const struct manager_generation *old,
+					   const struct ruleset *rs)
+{
+	struct manager_counts *counts = calloc(rs->policies.n + 1, sizeof(*counts));
+
+	for (size_t i = 0; counts && old && i < rs->policies.n; i++) {
+		int j = find_in(old->rs, rs->policies.policies[i]->name);
+
+		if (j >= 0)
+			counts[i] = old->counts[j];
+	}
+	return counts;
+}
+
+static void push_generation(struct manager *m, struct manager_generation *g)
+{
+	if (m->n_generations == MANAGER_GENERATIONS)
+		generation_done(&m->generations[--m->n_generations]);
+	memmove(&m->generations[1], &m->generations[0],
+		m->n_generations * sizeof(m->generations[0]));
+	m->generations[0] = *g;
+	m->n_generations++;
+	*g = (struct manager_generation){};
+}
+
+int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
+{
+	const struct ruleset_options opts = backend_ruleset_options(m->backend);
+	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
+	_cleanup_free_ struct ruleset_mode *modes = override_modes(m);
+	_cleanup_free_ struct manager_counts *counts = NULL;
+	struct manager_generation new = {};
+	struct manager_diff diff;
+	int r;
+
+	if (!modes)
+		return -ENOMEM;
+	r = ruleset_compile(set, &opts, modes, d, &rs);
+	if (r < 0)
+		return r;
+	/* From here on set is empty. Whatever can fail comes before the store that publishes. */
+	counts = carry_counts(manager_current(m), rs);
+	if (!counts)
+		return -ENOMEM;
+	r = diff_rulesets(m->n_generations > 0 ? m->generations[0].rs : NULL, rs, &diff);
+	if (r < 0)
+		return r;
+	r = backend_publish(m->backend, rs, d, &new.number);
+	if (r < 0) {
+		diff_done(&diff);
+		return r;
+	}
+	new.rs = TAKE_PTR(rs);
+	new.counts = TAKE_PTR(counts);
+	push_generation(m, &new);
+	drop_stale_overrides(m, m->generations[0].rs);
+	properties_changed(m, MANAGER_GENERATION);
+	/* diff.removed points into the generation before, which is kept. */
+	if (m->observer.policies_changed)
+		m->observer.policies_changed(m->observer.userdata, m->generations[0].number, &diff);
+	diff_done(&diff);
+	malloc_trim(0); /* what parsing and compiling took is not needed until the next reload */
+	return 0;
+}
+
+char *manager_format_errors(const struct diag *d, size_t max_items)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0, n = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < d->n_items && n < max_items; i++) {
+		_cleanup_free_ char *line = NULL;
+
+		if (d->items[i].severity != DIAG_ERROR)
+			continue;
+		line = diag_format(&d->items[i]);
+		fprintf(f, "%s%s", n++ > 0 ? "\n" : "", line ? line : "out of memory");
+	}
+	if (d->n_errors > n)
+		fprintf(f, "%s%zu more errors", n > 0 ? "\n" : "", d->n_errors - n);
+	if (fclose(f) != 0)
+		return NULL;
+	return TAKE_PTR(text);
+}
+
+static uint64_t now_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void set_last_error(struct manager *m, int error, const struct diag *d)
+{
+	char *text;
+
+	if (error == 0)
+		text = strdup("");
+	else if (d->n_errors > 0)
+		text = manager_format_errors(d, ERROR_LINES);
+	else
+		text = strdup(strerror(-error));
+	m->last_reload_usec = now_usec();
+	if (text) { /* else the older text is still better than none */
+		free(m->last_error);
+		m->last_error = text;
+	}
+	properties_changed(m, MANAGER_RELOAD);
+}
+
+int manager_reload(struct manager *m, const struct manager_who *who, struct diag *d)
+{
+	struct policy_set set = {};
+	int r;
+
+	if (m->observer.reloading)
+		m->observer.reloading(m->observer.userdata, true);
+	r = manager_read_policies(m, d, &set);
+	if (r >= 0)
+		r = manager_commit(m, &set, d);
+	policy_set_done(&set);
+	log_diag(m->log, d);
+	if (r < 0)
+		log_change(m, LOG_ERR, who,
+			   "Reload failed: %s; generation %" PRIu64 " stays in force",
+			   d->n_errors > 0 ? "bad policies" : strerror(-r),
+			   m->n_generations > 0 ? m->generations[0].number : 0);
+	else
+		log_change(m, LOG_NOTICE, who, "Reloaded: generation %" PRIu64 ", %zu policies",
+			   m->generations[0].number, m->generations[0].rs->policies.n);
+	set_last_error(m, r, d);
+	if (m->observer.reloading)
+		m->observer.reloading(m->observer.userdata, false);
+	return r;
+}
+
+int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who)
+{
+	enum revshell_mode previous = m->mode;
+	int r;
+
+	r = backend_set_mode(m->backend, mode, 0);
+	if (r < 0) {
+		log_change(m, LOG_ERR, who, "Failed to set mode %s: %s", mode_name(mode),
+			   strerror(-r));
+		return r;
+	}
+	m->mode = mode;
+	log_change(m, LOG_NOTICE, who, "Mode %s (was %s)", mode_name(mode), mode_name(previous));
+	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
+		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
+	properties_changed(m, MANAGER_MODE);
+	return 0;
+}
+
+const char *manager_effective_mode(const struct manager *m)
+{
+	struct revshell_mode_value v;
+	struct timespec ts;
+
+	if (!m->backend || backend_get_kind(m->backend) == BACKEND_NONE)
+		return "off";
+	if (backend_get_mode(m->backend, &v) < 0)
+		return mode_name(m->mode);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	if (v.deadline_ns != 0 &&
+	    (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec >= v.deadline_ns)
+		return mode_name(REVSHELL_MODE_MONITOR);
+	return mode_name(v.mode == REVSHELL_MODE_ENFORCE ? REVSHELL_MODE_ENFORCE
+							 : REVSHELL_MODE_MONITOR);
+}
+
+/* Sets, replaces or (DEFAULT) removes an override. Returns 0 or -errno. */
+static int override_set(struct manager *m, const char *name, enum manager_policy_mode mode)
+{
+	struct manager_override *o;
+	char *copy;
+	size_t i = 0;
+
+	while (i < m->n_overrides && strcmp(m->overrides[i].name, name) != 0)
+		i++;
+	if (mode == MANAGER_POLICY_DEFAULT) {
+		if (i == m->n_overrides)
+			return 0;
+		free(m->overrides[i].name);
+		m->overrides[i] = m->overrides[--m->n_overrides];
+		return 0;
+	}
+	if (i < m->n_overrides) {
+		m->overrides[i].mode = (enum policy_mode)mode;
+		return 0;
+	}
+	if (m->n_overrides >= MANAGER_MAX_OVERRIDES)
+		return -E2BIG;
+	o = reallocarray(m->overrides, m->n_overrides + 1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	m->overrides = o;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	o[m->n_overrides++] = (struct manager_override){copy, (enum policy_mode)mode};
+	return 0;
+}
+
+static enum manager_policy_mode override_get(const struct manager *m, const char *name)
+{
+	for (size_t i = 0; i < m->n_overrides; i++)
+		if (strcmp(m->overrides[i].name, name) == 0)
+			return (enum manager_policy_mode)m->overrides[i].mode;
+	return MANAGER_POLICY_DEFAULT;
+}
+
+/* Parses the current policies once more, each from its own document: compile took its input. */
+static int reparse_current(const struct manager *m, struct diag *d, struct policy_set *set)
+{
+	const struct policy_set *current = &manager_current(m)->rs->policies;
+	const struct policy_options opts = {};
+	int r;
+
+	for (size_t i = 0; i < current->n; i++) {
+		const struct policy *p = current->policies[i];
+
+		r = policy_load_text(p->source, strlen(p->source), p->origin, &opts, d, set);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int manager_set_policy_mode(struct manager *m, const char *name, enum manager_policy_mode mode,
+			    const struct manager_who *who, struct diag *d)
+{
+	static const char *const names[] = {"enforce", "monitor", "default"};
+	enum manager_policy_mode previous;
+	struct policy_set set = {};
+	ssize_t i;
+	int r;
+
+	i = manager_find_policy(m, name);
+	if (i < 0)
+		return -ENOENT;
+	if (mode == MANAGER_POLICY_ENFORCE &&
+	    !manager_current(m)->rs->policies.policies[i]->can_deny)
+		return -EPERM;
+	previous = override_get(m, name);
+	r = override_set(m, name, mode);
+	if (r < 0)
+		return r;
+	r = reparse_current(m, d, &set);
+	if (r >= 0)
+		r = manager_commit(m, &set, d);
+	policy_set_done(&set);
+	if (r < 0) {
+		/* Replacing or removing cannot fail; adding back what was removed hardly can. */
+		if (override_set(m, name, previous) < 0)
+			log_error(m->log, "Policy %s lost its mode", name);
+		log_change(m, LOG_ERR, who, "Failed to set mode %s of policy %s: %s", names[mode],
+			   name, strerror(-r));
+		return r;
+	}
+	log_change(m, LOG_NOTICE, who, "Policy %s: mode %s, generation %" PRIu64, name, names[mode],
+		   m->generations[0].number);
+	return 0;
+}
+
+const char *manager_policy_mode(const struct manager *m, size_t policy)
+{
+	const struct ruleset *rs = manager_current(m)->rs;
+
+	if (!rs->policies.policies[policy]->can_deny)
+		return "monitor-only";
+	return rs->effective[policy].mode == POLICY_MODE_ENFORCE ? "enforce" : "monitor";
+}
+
+const char *manager_policy_effective(const struct manager *m, size_t policy)
+{
+	const struct ruleset *rs = manager_current(m)->rs;
+	const char *mode = manager_effective_mode(m);
+
+	if (strcmp(mode, "enforce") != 0)
+		return mode;
+	if (!rs->policies.policies[policy]->can_deny ||
+	    rs->effective[policy].mode != POLICY_MODE_ENFORCE)
+		return "monitor";
+	return mode;
+}
+
+uint64_t manager_policy_digest(const struct policy *p)
+{
+	const char *parts[] = {p->name, p->source};
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		const unsigned char *s = (const unsigned char *)parts[i];
+
+		do {
+			h = (h ^ *s) * 0x100000001b3ULL;
+		} while (*s++ != '\0'); /* the NUL keeps name and text apart */
+	}
+	return h;
+}
+
+int manager_validate(const struct manager *m, const char *text, size_t size, const char *origin,
+		     struct diag *d)
+{
+	const struct ruleset_options ropts = backend_ruleset_options(m->backend);
+	const struct policy_options opts = {};
+	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
+	struct policy_set set = {};
+	int r;
+
+	r = policy_load_text(text, size, origin, &opts, d, &set);
+	if (r >= 0)
+		r = ruleset_compile(&set, &ropts, NULL, d, &rs);
+	policy_set_done(&set);
+	return r;
+}

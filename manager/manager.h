@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon's state: backend, rule sets by generation, modes, reload, statistics per policy. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <systemd/sd-event.h>
+
+#include "backend.h"
+#include "diag.h"
+#include "history.h"
+#include "log.h"
+#include "ratelimit.h"
+#include "ruleset.h"
+#include "stream.h"
+
+/* Rule sets kept, the current one included: events of an older one may still be on their way. */
+#define MANAGER_GENERATIONS	4U
+
+/* Events handled in one turn of the event loop, so that a storm leaves time for the bus. */
+#define MANAGER_EVENTS_PER_TURN 512U
+
+#define MANAGER_MAX_OVERRIDES	4096U
+
+/* Who asked for a change: goes to the log, decides nothing. */
+struct manager_who {
+	const char *via; /* "bus", "signal", "start" */
+	uid_t uid;
+	pid_t pid;
+	const char *reason; /* in their words, or NULL */
+};
+
+/* Since the policy was first loaded; kept across reloads by name. */
+struct manager_counts {
+	uint64_t matches;
+	uint64_t denials; /* denied or killed, not would-deny */
+};
+
+struct manager_generation {
+	uint64_t number;
+	struct ruleset *rs;
+	struct manager_counts
+		*counts; /* rs->policies.n; only the newest generation's are current */
+};
+
+/* A policy's mode as set at run time, above its own option. */
+struct manager_override {
+	char *name;
+	enum policy_mode mode;
+};
+
+enum manager_property {
+	MANAGER_MODE = 1,	/* Mode, EffectiveMode */
+	MANAGER_GENERATION = 2, /* Generation, NPolicies, PolicySetDigest */
+	MANAGER_RELOAD = 4,	/* LastReloadError, LastReloadUSec */
+};
+
+/* How two policy sets differ; strings are owned by the rule sets they came from. */
+struct manager_diff {
+	const char **added;
+	size_t n_added;
+	const char **changed; /* text or mode */
+	size_t n_changed;
+	const char **removed;
+	size_t n_removed;
+};
+
+/* What others want to hear of changes; every member may be NULL. */
+struct manager_observer {
+	void *userdata;
+	void (*properties_changed)(void *userdata, unsigned int properties);
+	void (*policies_changed)(void *userdata, uint64_t generation,
+				 const struct manager_diff *diff);
+	void (*reloading)(void *userdata, bool begin);
+};
+
+struct manager {
+	const struct log *log;
+	sd_event *event;
+	char *const *dirs; /* not owned */
+	size_t n_dirs;
+	bool may_be_empty; /* a set without policies is fine as long as none were loaded */
+	struct backend *backend;
+	sd_event_source *events_source;
+	struct manager_generation generations[MANAGER_GENERATIONS]; /* newest first */
+	size_t n_generations;
+	struct manager_override *overrides;
+	size_t n_overrides;
+	enum revshell_mode mode;
+	char *last_error; /* of the last reload, lines of FILE:LINE:COLUMN: ...; "" if it went well
+			   */
+	uint64_t last_reload_usec; /* CLOCK_REALTIME */
+	int64_t boot_offset_ns;	   /* CLOCK_REALTIME minus CLOCK_BOOTTIME, as events are told */
+	struct history history;
+	struct stream_set streams;
+	uint64_t events_stale;	 /* of a generation no longer kept */
+	uint64_t events_refused; /* contradicting their rule set */
+	uint64_t events_lost;	 /* no memory */
+	uint64_t events_limited; /* kept back by a rateLimit */
+	struct ratelimit *ratelimit;
+	unsigned int events_failures; /* to read, in a row */
+	char node[65];		      /* host name */
+	struct manager_observer observer;
+};
+
+/* dirs and log must outlive the manager. Nothing is loaded yet. */
+int manager_new(sd_event *event, const struct log *log, char *const *dirs, size_t n_dirs,
+		struct manager **ret_manager);
+void manager_free(struct manager *m);
+DEFINE_CLEANUP(struct manager *, manager_free)
+
+/*
+ * Reads the policy directories into ret_set, which must be empty. Returns 0, or -errno with the
+ * reasons in d.
+ */
+int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *ret_set);
+
+/* Takes over an open backend and listens to its events. */
+int manager_set_backend(struct manager *m, struct backend *b);
+
+/*
+ * Compiles set, publishes it, and makes it the current generation; takes the policies on success
+ * only. On error the generation in force stays whole.
+ */
+int manager_commit(struct manager *m, struct policy_set *set, struct diag *d);
+
+/* Reads, compiles and publishes anew: all or nothing. last_error tells the outcome. */
+int manager_reload(struct manager *m, const struct manager_who *who, struct diag *d);
+
+int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);
+
+/* What happens to verdicts now: "enforce", "monitor", or "off" where nothing reaches the kernel. */
+const char *manager_effective_mode(const struct manager *m);
+
+enum manager_policy_mode {
+	MANAGER_POLICY_ENFORCE = POLICY_MODE_ENFORCE,
+	MANAGER_POLICY_MONITOR = POLICY_MODE_MONITOR,
+	MANAGER_POLICY_DEFAULT, /* as its own option says */
+};
+
+/*
+ * Sets one policy's mode by a new generation. -ENOENT: no such policy. -EPERM: it holds no action
+ * that enforces. Other errors as manager_commit.
+ */
+int manager_set_policy_mode(struct manager *m, const char *name, enum manager_policy_mode mode,
+			    const struct manager_who *who, struct diag *d);
+
+/* "enforce", "monitor", or "monitor-only" for a policy that holds no action that enforces. */
+const char *manager_policy_mode(const struct manager *m, size_t policy);
+
+/* The weaker of its mode and manager_effective_mode(). */
+const char *manager_policy_effective(const struct manager *m, size_t policy);
+
+/* The index into the current set, or -ENOENT. */
+ssize_t manager_find_policy(const struct manager *m, const char *name);
+
+/* The current generation; never NULL once manager_commit has returned 0. */
+static inline const struct manager_generation *manager_current(const struct manager *m)
+{
+	return m->n_generations > 0 ? &m->generations[0] : NULL;
+}
+
+/* Tells the service manager state ("READY=1\n" or "") and a STATUS= line. Needs a generation. */
+void manager_notify(const struct manager *m, const char *state);
+
+/* 64-bit FNV-1a over a policy's name and text. */
+uint64_t manager_policy_digest(const struct policy *p);
+
+/* Checks text as a reload would, without effect. Results go to d; returns as policy_load_text. */
+int manager_validate(const struct manager *m, const char *text, size_t size, const char *origin,
+		     struct diag *d);
+
+/* The errors in d, one formatted line each, at most max_items; new string or NULL. */
+char *manager_format_errors(const struct diag *d, size_t max_items);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Policies and sets of them: freeing, loading from text, and names that must be unique. */
+#include <string.h>
+
+#include "policy-internal.h"
+
+static void path_filters_free(struct policy_path_filter *filters, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		values_done(&filters[i].values);
+	free(filters);
+}
+
+static void arg_filters_free(struct policy_arg_filter *filters, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		values_done(&filters[i].values);
+	free(filters);
+}
+
+static void selector_done(struct policy_selector *s)
+{
+	free(s->label);
+	path_filters_free(s->binaries, s->n_binaries);
+	path_filters_free(s->parent_binaries, s->n_parent_binaries);
+	for (size_t i = 0; i < s->n_pids; i++)
+		values_done(&s->pids[i].values);
+	free(s->pids);
+	for (size_t i = 0; i < s->n_namespaces; i++)
+		values_done(&s->namespaces[i].values);
+	free(s->namespaces);
+	free(s->caps);
+	for (size_t i = 0; i < s->n_users; i++)
+		values_done(&s->users[i].values);
+	free(s->users);
+	for (size_t i = 0; i < s->n_units; i++)
+		values_done(&s->units[i].values);
+	free(s->units);
+	free(s->stdio);
+	arg_filters_free(s->args, s->n_args);
+	arg_filters_free(s->return_args, s->n_return_args);
+	free(s->actions);
+	free(s->return_actions);
+}
+
+void policy_entry_done(struct policy_entry *e)
+{
+	free(e->message);
+	for (size_t i = 0; i < e->n_tags; i++)
+		free(e->tags[i]);
+	free(e->tags);
+	for (size_t i = 0; i < e->n_args; i++)
+		free(e->args[i].label);
+	free(e->args);
+	free(e->return_arg.label);
+	for (size_t i = 0; i < e->n_selectors; i++)
+		selector_done(&e->selectors[i]);
+	free(e->selectors);
+}
+
+void policy_free(struct policy *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_entries; i++)
+		policy_entry_done(&p->entries[i]);
+	free(p->entries);
+	free(p->name);
+	free(p->origin);
+	free(p->source);
+	free(p->description);
+	free(p);
+}
+
+void policy_set_done(struct policy_set *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		policy_free(s->policies[i]);
+	free(s->policies);
+	*s = (struct policy_set){};
+}
+
+int policy_set_append(struct policy_set *set, struct policy_set *src)
+{
+	struct policy **policies;
+
+	if (src->n == 0)
+		return 0;
+	policies = reallocarray(set->policies, set->n + src->n, sizeof(*policies));
+	if (!policies)
+		return -ENOMEM;
+	memcpy(policies + set->n, src->policies, src->n * sizeof(*policies));
+	set->policies = policies;
+	set->n += src->n;
+	free(src->policies);
+	*src = (struct policy_set){};
+	return 0;
+}
+
+void policy_set_truncate(struct policy_set *set, size_t n)
+{
+	while (set->n > n)
+		policy_free(set->policies[--set->n]);
+	if (n == 0)
+		policy_set_done(set);
+}
+
+static int compare_by_name(const void *a, const void *b, void *set)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	const struct policy_set *s = set;
+	int c = strcmp(s->policies[x]->name, s->policies[y]->name);
+
+	return c != 0 ? c : (x > y) - (x < y);
+}
+
+int policy_set_check_names(const struct policy_set *set, size_t first, struct diag *d)
+{
+	_cleanup_free_ size_t *order = NULL;
+	int err = 0;
+
+	if (set->n == 0)
+		return 0;
+	order = calloc(set->n, sizeof(*order));
+	if (!order)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->n; i++)
+		order[i] = i;
+	qsort_r(order, set->n, sizeof(*order), compare_by_name, (void *)set);
+	for (size_t i = 1; i < set->n; i++) {
+		const struct policy *p = set->policies[order[i]];
+		const struct policy *before = set->policies[order[i - 1]];
+
+		if (order[i] < first || strcmp(p->name, before->name) != 0)
+			continue;
+		diag_error(d, p->pos, "duplicate-policy",
+			   "policy \"%s\" is already defined at %s:%u:%u", excerpt(p->name).s,
+			   before->origin, before->pos.line, before->pos.column);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/* Adds document i of f to set. */
+static int load_document(const struct yaml_file *f, size_t i, const char *text, const char *origin,
+			 const struct policy_options *opts, size_t *n_values, struct diag *d,
+			 struct policy_set *set)
+{
+	_cleanup_(policy_freep) struct policy *p = NULL;
+	struct policy_set one = {};
+	size_t offset, size;
+	bool oom = false;
+	int err;
+
+	p = policy_parse_document(f->documents[i], origin, opts, n_values, d, &oom);
+	if (!p)
+		return oom ? -ENOMEM : -EINVAL;
+	yaml_document_text(f, i, &offset, &size);
+	p->source = malloc(size + 1);
+	one.policies = malloc(sizeof(*one.policies));
+	if (!p->source || !one.policies) {
+		free(one.policies);
+		return -ENOMEM;
+	}
+	memcpy(p->source, text + offset, size);
+	p->source[size] = '\0';
+	one.policies[0] = p;
+	one.n = 1;
+	err = policy_set_append(set, &one);
+	if (err < 0) {
+		free(one.policies);
+		return err;
+	}
+	p = NULL;
+	return 0;
+}
+
+int policy_parse_text(const char *text, size_t size, const char *origin,
+		      const struct policy_options *opts, struct diag *d, struct policy_set *set)
+{
+	_cleanup_(yaml_file_freep) struct yaml_file *f = NULL;
+	size_t n_values = 0, n_documents = 0;
+	int err, failed = 0;
+
+	err = yaml_parse(text, size, origin, d, &f);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < f->n_documents; i++) {
+		const struct yaml_node *root = f->documents[i];
+
+		if (yaml_is_null(root)) /* what a "---" at the end of a file leaves behind */
+			continue;
+		if (++n_documents == 2 && opts->tetragon)
+			diag_warning(d, (struct diag_pos){origin, root->pos.line, root->pos.column},
+				     "not-portable", "Tetragon takes one policy a file");
+		err = load_document(f, i, text, origin, opts, &n_values, d, set);
+		if (err == -ENOMEM)
+			return err;
+		if (err < 0)
+			failed = err;
+	}
+	if (n_documents == 0) {
+		diag_error(d, (struct diag_pos){origin, 1, 1}, "empty", "the file holds no policy");
+		return -EINVAL;
+	}
+	return failed;
+}
+
+int policy_load_text(const char *text, size_t size, const char *origin,
+		     const struct policy_options *opts, struct diag *d, struct policy_set *set)
+{
+	struct policy_set added = {};
+	size_t before = set->n;
+	int err;
+
+	err = policy_parse_text(text, size, origin ? origin : "-", opts, d, &added);
+	if (err == 0)
+		err = policy_set_append(set, &added);
+	if (err == 0)
+		err = policy_set_check_names(set, before, d);
+	if (err < 0) {
+		policy_set_truncate(set, before);
+		policy_set_done(&added);
+	}
+	return err;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Lifetime of rule sets and look-ups in their sorted tables. */
+#include <string.h>
+
+#include "macro.h"
+#include "ruleset.h"
+
+int ruleset_new_empty(struct ruleset **ret_rs)
+{
+	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
+
+	rs = calloc(1, sizeof(*rs));
+	if (!rs)
+		return -ENOMEM;
+	rs->rows = malloc(sizeof(*rs->rows));
+	if (!rs->rows)
+		return -ENOMEM;
+	memset(rs->rows, 0xff, sizeof(*rs->rows));
+	rs->n_rows = 1;
+	rs->digest = 0xcbf29ce484222325ULL; /* FNV-1a of nothing */
+	*ret_rs = TAKE_PTR(rs);
+	return 0;
+}
+
+static void affixes_free(struct ruleset_affix *a, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(a[i].text);
+	free(a);
+}
+
+void ruleset_free(struct ruleset *rs)
+{
+	if (!rs)
+		return;
+	for (size_t h = 0; h < REVSHELL_HOOK_MAX; h++) {
+		free(rs->hooks[h].selectors);
+		free(rs->hooks[h].denials);
+		for (size_t d = 0; d < REVSHELL_ADDR_DIMS; d++) {
+			free(rs->tries[h][d].v4);
+			free(rs->tries[h][d].v6);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rs->paths); i++) {
+		for (size_t k = 0; k < rs->n_paths[i]; k++)
+			free(rs->paths[i][k].path);
+		free(rs->paths[i]);
+		affixes_free(rs->prefixes[i], rs->n_prefixes[i]);
+		affixes_free(rs->postfixes[i], rs->n_postfixes[i]);
+	}
+	for (size_t i = 0; i < rs->n_units; i++)
+		free(rs->units[i].name);
+	for (size_t i = 0; i < rs->n_lineage; i++)
+		free(rs->lineage[i].path);
+	free(rs->units);
+	free(rs->lineage);
+	free(rs->numbers);
+	free(rs->unix_paths);
+	free(rs->rows);
+	free(rs->pages);
+	free(rs->effective);
+	policy_set_done(&rs->policies);
+	free(rs);
+}
+
+/* Leading bits that a and b share, at most bits. */
+static unsigned int common_bits(const uint8_t *a, const uint8_t *b, unsigned int bits)
+{
+	for (unsigned int i = 0; i < bits / 8; i++)
+		if (a[i] != b[i])
+			return i * 8 + (unsigned int)__builtin_clz((unsigned int)(a[i] ^ b[i])) -
+			       24;
+	return bits;
+}
+
+const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,
+					       const uint8_t *addr, unsigned int bits)
+{
+	unsigned int bytes = bits / 8, limit = bits;
+	size_t end = n;
+
+	/*
+	 * In (addr, prefix) order the last prefix that holds addr is the most specific. The last
+	 * one not above addr may miss it; whatever holds addr and stands before that one holds
+	 * both, so it is no longer than what the two have in common.
+	 */
+	for (;;) {
+		size_t lo = 0, hi = end;
+		unsigned int common;
+		uint8_t key[16] = {};
+
+		memcpy(key, addr, bytes);
+		for (unsigned int i = limit; i < bits; i++)
+			key[i / 8] &= (uint8_t) ~(0x80U >> (i % 8));
+		while (lo < hi) {
+			size_t mid = lo + (hi - lo) / 2;
+			int cmp = memcmp(cidrs[mid].addr, key, bytes);
+
+			if (cmp < 0 || (cmp == 0 && cidrs[mid].prefix <= limit))
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		if (lo == 0)
+			return NULL;
+		common = common_bits(cidrs[lo - 1].addr, addr, bits);
+		if (common >= cidrs[lo - 1].prefix)
+			return &cidrs[lo - 1];
+		limit = MIN(limit, common);
+		end = lo - 1;
+	}
+}
+
+const struct ruleset_number *ruleset_lookup_number(const struct ruleset *rs, uint32_t space,
+						   uint64_t value)
+{
+	const struct ruleset_number *last;
+	size_t lo = 0, hi = rs->n_numbers;
+
+	while (lo < hi) {
+		const struct ruleset_number *mid = &rs->numbers[lo + (hi - lo) / 2];
+
+		if (mid->space < space || (mid->space == space && mid->value <= value))
+			lo = (size_t)(mid - rs->numbers) + 1;
+		else
+			hi = (size_t)(mid - rs->numbers);
+	}
+	if (lo == 0)
+		return NULL;
+	last = &rs->numbers[lo - 1];
+	if (last->space != space)
+		return NULL;
+	if (last->bits && (last->value ^ value) >> (64 - last->bits))
+		return NULL;
+	return last;
+}
+
+const struct ruleset_unix *ruleset_lookup_unix(const struct ruleset *rs, enum revshell_hook hook,
+					       const char *data, size_t len)
+{
+	const struct ruleset_unix *best = NULL;
+
+	for (size_t i = 0; i < rs->n_unix_paths; i++) {
+		const struct ruleset_unix *u = &rs->unix_paths[i];
+
+		if (u->hook == hook && u->len <= len && !memcmp(u->data, data, u->len) &&
+		    (!best || u->len > best->len))
+			best = u;
+	}
+	return best;
+}

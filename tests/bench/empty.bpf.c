@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Programs that do nothing: what a hook costs by being used at all. */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+SEC("?lsm/socket_connect")
+int empty_connect(void *ctx)
+{
+	return 0;
+}
+
+SEC("?lsm/socket_sendmsg")
+int empty_sendmsg(void *ctx)
+{
+	return 0;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The interface of backend.h without a kernel, for tests of what stands above it: events and
+ * failures are dictated through a datagram socket, one JSON object each:
+ *   {"generation": 1, "hook": 0, "match": 5, "mode": 1, "verdict": 1, "error": -1, "exe": "/bin/x"}
+ *   {"fail-publish": 12}   {"fail-mode": 5}   (errno of every such call from now on, 0: none)
+ */
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <jansson.h>
+
+#include "backend.h"
+
+struct backend {
+	enum backend_kind kind;
+	struct revshell_mode_value mode;
+	uint64_t generation;
+	uint64_t stats[REVSHELL_STAT_MAX];
+	int fd;
+	int fail_publish, fail_mode;
+};
+
+static const char *const kind_names[] = {
+	[BACKEND_AUTO] = "auto",     [BACKEND_LSM] = "lsm",   [BACKEND_FMOD_RET] = "fmod-ret",
+	[BACKEND_KPROBE] = "kprobe", [BACKEND_NONE] = "none",
+};
+
+const char *backend_kind_name(enum backend_kind kind)
+{
+	return kind_names[kind];
+}
+
+enum backend_kind backend_kind_parse(const char *s)
+{
+	for (int i = 0; i < BACKEND_MAX; i++)
+		if (strcmp(s, kind_names[i]) == 0)
+			return (enum backend_kind)i;
+	return BACKEND_MAX;
+}
+
+int backend_open(const struct backend_options *opts, struct backend **ret_backend,
+		 char **ret_reason)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	const char *path = getenv("REVSHELL_FAKE_SOCKET");
+	struct backend *b;
+
+	if (opts->kind == BACKEND_FMOD_RET || !path || strlen(path) >= sizeof(sa.sun_path)) {
+		*ret_reason = strdup("this kernel is only a fake");
+		return -EOPNOTSUPP;
+	}
+	strcpy(sa.sun_path, path);
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	b->kind = opts->kind == BACKEND_AUTO ? BACKEND_LSM : opts->kind;
+	b->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (b->fd < 0 || bind(b->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		backend_close(b);
+		return -errno;
+	}
+	*ret_backend = b;
+	return 0;
+}
+
+void backend_close(struct backend *b)
+{
+	if (!b)
+		return;
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b);
+}
+
+enum backend_kind backend_get_kind(const struct backend *b)
+{
+	return b->kind;
+}
+
+struct ruleset_options backend_ruleset_options(const struct backend *b)
+{
+	return (struct ruleset_options){};
+}
+
+int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint64_t *ret_generation)
+{
+	if (b->fail_publish)
+		return -b->fail_publish;
+	*ret_generation = ++b->generation;
+	return 0;
+}
+
+int backend_set_mode(struct backend *b, enum revshell_mode mode, uint64_t deadline_ns)
+{
+	if (b->fail_mode)
+		return -b->fail_mode;
+	b->mode = (struct revshell_mode_value){mode, b->mode.epoch + 1, deadline_ns};
+	return 0;
+}
+
+int backend_get_mode(struct backend *b, struct revshell_mode_value *ret_mode)
+{
+	*ret_mode = b->mode;
+	return 0;
+}
+
+int backend_events_fd(struct backend *b)
+{
+	return b->fd;
+}
+
+static void fill_event(const struct backend *b, json_t *o, struct revshell_event *ev)
+{
+	const json_t *generation = json_object_get(o, "generation");
+	const char *exe = json_string_value(json_object_get(o, "exe"));
+
+	*ev = (struct revshell_event){
+		.time_ns = 1000000000,
+		.generation = generation ? (uint64_t)json_integer_value(generation) : b->generation,
+		.hook = (uint16_t)json_integer_value(json_object_get(o, "hook")),
+		.verdict = (uint16_t)json_integer_value(json_object_get(o, "verdict")),
+		.error = (int32_t)json_integer_value(json_object_get(o, "error")),
+		.mode = (uint32_t)json_integer_value(json_object_get(o, "mode")),
+		.n_words = 1,
+		.match[0] = (uint64_t)json_integer_value(json_object_get(o, "match")),
+		.pid = 4211,
+		.tid = 4211,
+		.uid = 1000,
+		.loginuid = 1000,
+		.start_ns = 500000000,
+		.parent_pid = 4200,
+		.sk = {.family = 2, .type = 1, .protocol = 6, .state = 7},
+		.sa = {.family = 2, .port = 4444, .len = 16, .addr = {198, 51, 100, 7}},
+		.ints = {0, 0, 16},
+	};
+	snprintf(ev->comm, sizeof(ev->comm), "nc");
+	snprintf(ev->exe.path, sizeof(ev->exe.path), "%s", exe ? exe : "/usr/bin/nc");
+	ev->exe.path_len = (uint32_t)strlen(ev->exe.path);
+	ev->exe.flags = REVSHELL_EXE_KNOWN;
+}
+
+int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata)
+{
+	struct revshell_event ev;
+	char text[4096];
+	int n = 0, r;
+
+	for (;;) {
+		ssize_t len = recv(b->fd, text, sizeof(text), 0);
+		json_t *o;
+
+		if (len < 0)
+			return errno == EAGAIN ? n : -errno;
+		o = json_loadb(text, (size_t)len, 0, NULL);
+		if (json_object_get(o, "fail-publish"))
+			b->fail_publish =
+				(int)json_integer_value(json_object_get(o, "fail-publish"));
+		if (json_object_get(o, "fail-mode"))
+			b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
+		r = 0;
+		if (json_object_get(o, "match")) {
+			fill_event(b, o, &ev);
+			b->stats[REVSHELL_STAT_EVENTS]++;
+			n++;
+			r = fn(&ev, userdata);
+		}
+		json_decref(o);
+		if (r < 0)
+			return r;
+	}
+}
+
+int backend_get_stats(struct backend *b, uint64_t *values)
+{
+	memcpy(values, b->stats, sizeof(b->stats));
+	return 0;
+}
+
+const char *backend_stat_name(enum revshell_stat stat)
+{
+	static const char *const names[] = {
+#define X(id, name) [REVSHELL_STAT_##id] = name,
+		REVSHELL_STATS(X)
+#undef X
+	};
+
+	return names[stat];
+}
+
+const char *backend_selftest_result(const struct backend *b)
+{
+	return "passed by a fake";
+}

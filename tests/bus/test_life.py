@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The daemon's life: how it starts, how it fails to, what it does without a bus, how it ends."""
+import os
+import signal
+import socket
+import unittest
+
+from harness import DAEMON, FAKE, BusTest, policy, run, wait_for
+
+
+class Start(BusTest):
+    daemon = None  # each test starts its own
+
+    def daemon_run(self, *args, env=None):
+        """A daemon that is expected to end by itself."""
+        return run(DAEMON, "--bus=" + self.address, *args, env=env)
+
+    def test_help_and_version(self):
+        r = run(DAEMON, "--help")
+        self.assertEqual((r.code, r.err), (0, ""))
+        for option in ("--policy-dir", "--bus", "--backend", "--mode", "--log-level"):
+            self.assertIn(option, r.out)
+        self.assertIn("/etc/revshell/policies.d", r.out)
+        r = run(DAEMON, "--version")
+        self.assertEqual(r.code, 0)
+        self.assertRegex(r.out, r"^revshelld \d+\.\d+\.\d+\n$")
+
+    def test_bad_command_lines(self):
+        for args in (["--backend=magic"], ["--mode=off"], ["--log-level=8"], ["--bus=nowhere"],
+                     ["--policy-dir="], ["--what"], ["extra"], ["--backend"]):
+            r = self.daemon_run(*args)
+            self.assertEqual((r.code, r.out), (2, ""), (args, r))
+            self.assertIn("revshelld", r.err)
+
+    def test_bad_policy(self):
+        path = self.write("15-bad.yaml", policy("Bad"))
+        r = self.daemon_run("--policy-dir", self.policies, "--backend=none")
+        self.assertEqual(r.code, 1, r)
+        self.assertTrue(r.err.startswith(path + ":4:9: error: "), r)
+
+    def test_missing_directory(self):
+        r = self.daemon_run("--policy-dir=" + self.dir + "/missing", "--backend=none")
+        self.assertEqual(r.code, 1, r)
+        self.assertIn(self.dir + "/missing", r.err)
+
+    def test_no_policy_in_any_directory(self):
+        for name in "ab":
+            os.mkdir(os.path.join(self.dir, name))
+        r = self.daemon_run("--policy-dir=" + self.dir + "/a", "--policy-dir=" + self.dir + "/b",
+                            "--backend=none")
+        self.assertEqual(r.code, 1, r)
+        self.assertIn("no policy is left", r.err)
+
+    def test_backend_that_cannot(self):
+        self.daemon = FAKE
+        self.start_daemon("--backend=fmod-ret", wait=False)
+        self.assertEqual(self.process.wait(10), 3)
+        self.assertIn("Failed to open backend fmod-ret: this kernel is only a fake", self.log())
+
+    def test_policies_are_read_first(self):
+        # Or it would end with 3.
+        self.write("15-bad.yaml", "")
+        self.daemon = FAKE
+        self.start_daemon("--backend=fmod-ret", wait=False)
+        self.assertEqual(self.process.wait(10), 1)
+
+    def test_precedence_of_directories(self):
+        over = os.path.join(self.dir, "over")
+        os.mkdir(over)
+        with open(over + "/10-one.yaml", "w") as f:
+            f.write(policy("another"))
+        self.daemon = DAEMON
+        self.args = ["--backend=none"]
+        log = open(self.log_path, "w")
+        self.addCleanup(log.close)
+        self.process = self.start([DAEMON, "--bus=" + self.address, "--policy-dir=" + over,
+                                   "--policy-dir=" + self.policies, "--backend=none"], stderr=log)
+        self.wait_name()
+        self.assertEqual([p[0] for p in self.call("ListPolicies")[0]], ["another", "two"])
+
+
+class Notify(BusTest):
+    """What the service manager is told."""
+    daemon = None
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = DAEMON
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.notify.close)
+        self.notify.bind(self.dir + "/notify")
+        self.notify.settimeout(10)
+        os.environ["NOTIFY_SOCKET"] = self.dir + "/notify"
+        self.addCleanup(os.environ.pop, "NOTIFY_SOCKET")
+
+    def next(self, wanted):
+        """The next message with a line that begins with wanted."""
+        while True:
+            lines = self.notify.recv(4096).decode().splitlines()
+            if any(line.startswith(wanted) for line in lines):
+                return lines
+
+    def test_ready_means_reachable(self):
+        self.start_daemon(wait=False)
+        self.assertIn("STATUS=monitor, backend none, 2 policies, generation 1", self.next("READY"))
+        self.assertEqual(self.get("Mode"), "monitor")
+
+    def test_ready_without_a_bus(self):
+        self.stop_bus()
+        self.start_daemon(wait=False)
+        self.next("READY=1")
+
+    def test_ready_with_a_bus_that_says_nothing(self):
+        self.stop_bus()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.bind(self.dir + "/bus")
+            s.listen()
+            self.start_daemon(wait=False)
+            self.next("READY=1")
+
+    def test_changes(self):
+        self.start_daemon()
+        self.next("READY=1")
+        self.call("SetEnforce", "b", "true")
+        self.assertEqual(self.next("STATUS"),
+                         ["STATUS=enforce, backend none, 2 policies, generation 1"])
+        self.process.send_signal(signal.SIGHUP)
+        lines = self.next("RELOADING=1")
+        self.assertRegex(lines[1], r"^MONOTONIC_USEC=\d+$")
+        self.assertIn("STATUS=enforce, backend none, 2 policies, generation 2",
+                      self.next("READY=1"))
+        self.process.terminate()
+        self.next("STOPPING=1")
+        self.assertEqual(self.process.wait(10), 0)
+
+
+class Bus(BusTest):
+    def test_ends_cleanly(self):
+        for sig in signal.SIGTERM, signal.SIGINT:
+            self.process.send_signal(sig)
+            self.assertEqual(self.process.wait(10), 0)
+            self.start_daemon()
+
+    def test_bus_restarts(self):
+        self.call("SetEnforce", "b", "true")
+        pid = self.process.pid
+        for _ in range(2):
+            self.stop_bus()
+            self.start_bus()
+            self.wait_name()
+        self.assertEqual(self.get("Mode"), "enforce")
+        self.assertEqual(self.process.pid, pid)
+        self.assertIsNone(self.process.poll())
+        self.call("Reload", "a{sv}", "0")
+
+    def test_bus_comes_later(self):
+        self.stop_daemon()
+        self.stop_bus()
+        self.start_daemon(wait=False)
+        wait_for("a failed attempt", lambda: "trying again" in self.log())
+        self.start_bus()
+        self.wait_name()
+        self.assertEqual(self.log().count("trying again"), 1, "told once, not at each attempt")
+
+    def test_hangup_without_a_bus(self):
+        self.stop_bus()
+        self.write("30-three.yaml", policy("three"))
+        self.process.send_signal(signal.SIGHUP)
+        wait_for("a reload", lambda: "Reloaded: generation 2, 3 policies" in self.log())
+        self.start_bus()
+        self.wait_name()
+        self.assertEqual(self.get("Generation"), 2)
+
+    def test_second_daemon_waits_for_the_name(self):
+        first = self.process
+        self.start_daemon(wait=False)
+        wait_for("a complaint", lambda: "Another process owns" in self.log())
+        first.terminate()
+        self.assertEqual(first.wait(10), 0)
+        self.wait_name()
+        wait_for("the name", lambda: "On the bus as org.revshell1" in self.log())
+
+    def test_hostile_bus(self):
+        """Whatever answers at the address, the daemon lives."""
+        self.stop_bus()
+        for answer in (b"", b"ERROR\r\n", b"OK nonsense\r\n" * 100 + b"\0\xff" * 999):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+                s.bind(self.dir + "/bus")
+                s.listen()
+                s.settimeout(15)
+                c, _ = s.accept()
+                with c:
+                    try:
+                        c.sendall(answer)
+                    except BrokenPipeError:
+                        pass
+            os.unlink(self.dir + "/bus")
+            self.assertIsNone(self.process.poll(), answer)
+        self.start_bus()
+        self.wait_name()
+
+    def test_no_descriptor_leaks(self):
+        def count():
+            return len(os.listdir("/proc/%d/fd" % self.process.pid))
+        self.call("Reload", "a{sv}", "0")
+        before = count()
+        for _ in range(20):
+            self.call("Reload", "a{sv}", "0")
+            self.busctl("call", "org.revshell1", "/org/revshell1", "org.revshell1.Manager",
+                        "OpenEventStream", "a{sv}", "0")
+        wait_for("closed descriptors", lambda: count() == before)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The rule set is swapped 200 times under a storm of connects: not one decision out of a mixture.
+# timeout: 600
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib-engine.sh"
+
+run_checks "$BUILD/tests/engine/storm" "$T"
+finish
