@@ -20,6 +20,9 @@ const volatile bool rs_have_task_storage __weak = true;
  */
 const volatile bool rs_have_sk_storage __weak = true;
 
+/* bpf_get_socket_cookie() of a socket, for tracing programs: 5.12, commit c5dbb89fc2ac. */
+const volatile bool rs_have_socket_cookie __weak = true;
+
 #define barrier()	 asm volatile("" ::: "memory")
 #define barrier_var(var) asm volatile("" : "=r"(var) : "0"(var))
 

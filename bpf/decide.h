@@ -108,6 +108,8 @@ struct rs_match {
 /* What the first matches ask for; whether it is carried out is the mode's business. */
 struct rs_outcome {
 	__u64 report;	  /* nonzero: some match wants an event */
+	__u64 unlimited;  /* nonzero: some of them whether or not there was one like it */
+	__u64 mix;	  /* a hash of those that want an event */
 	__u64 deny_words; /* bit w: a match of word w denies */
 	__u64 signals;	  /* bit i: cfg->signals[i] is asked for */
 };
@@ -336,8 +338,11 @@ RS_INLINE void rs_outcome_word(RS_VIEW view, const struct revshell_hook_cfg *cfg
 			       struct rs_outcome *out)
 {
 	__u64 first = rs_first_word(view, cfg, m, dims, w, late);
+	__u64 report = first & cfg->report[w];
 
-	out->report |= first & cfg->report[w];
+	out->report |= report;
+	out->unlimited |= report & ~cfg->limited[w];
+	out->mix = (out->mix ^ report) * 0x9e3779b97f4a7c15ULL;
 	out->deny_words |= rs_is_set(first & cfg->deny[w]) << w;
 	if (!cfg->n_signals)
 		return;
@@ -355,6 +360,8 @@ RS_INLINE void rs_conclude(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 			   struct rs_outcome *out)
 {
 	out->report = zero;
+	out->unlimited = zero;
+	out->mix = zero;
 	out->deny_words = zero;
 	out->signals = zero;
 	RS_UNROLL

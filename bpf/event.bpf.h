@@ -9,11 +9,15 @@ static __always_inline void event_fill_sock(struct revshell_event *ev, struct so
 {
 	struct revshell_sock *out = &ev->sk;
 
-	out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	/* a socket gets its cookie when somebody first asks */
+	if (rs_have_socket_cookie)
+		out->cookie = bpf_get_socket_cookie(sk);
+	else
+		out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	out->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	out->type = BPF_CORE_READ(sk, sk_type);
 	out->protocol = BPF_CORE_READ(sk, sk_protocol);
-	out->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	out->state = RS_SK_STATE(sk);
 	out->mark = BPF_CORE_READ(sk, sk_mark);
 	out->priority = BPF_CORE_READ(sk, sk_priority);
 	out->sport = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -29,7 +33,7 @@ static __always_inline void event_fill_sock(struct revshell_event *ev, struct so
 }
 
 /* Who created the socket, if that was recorded. */
-static __always_inline void event_fill_owner(struct revshell_event *ev, struct sock *sk)
+static __always_inline void event_fill_owner(struct revshell_owner *out, struct sock *sk)
 {
 	struct revshell_owner *owner;
 
@@ -37,7 +41,7 @@ static __always_inline void event_fill_owner(struct revshell_event *ev, struct s
 		return;
 	owner = bpf_sk_storage_get(&rs_owners, sk, NULL, 0);
 	if (owner)
-		__builtin_memcpy(&ev->owner, owner, sizeof(*owner));
+		bpf_probe_read_kernel(out, sizeof(*out), owner);
 }
 
 static __always_inline void event_fill_sockaddr(struct revshell_event *ev, const void *sockaddr,
@@ -64,38 +68,38 @@ static __always_inline void event_fill_sockaddr(struct revshell_event *ev, const
 	}
 }
 
-static __always_inline void event_fill_args(struct revshell_event *ev, struct task_struct *task)
+/* Arguments and working directory of the running process: bytes in args and cwd, 0 if unknown. */
+static __always_inline __u32 task_read_args(struct task_struct *task, char *args)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
 	unsigned long end = BPF_CORE_READ(task, mm, arg_end);
 	__u64 len = end - start;
 
 	if (!start || end <= start)
-		return;
+		return 0;
 	if (len > REVSHELL_ARGS_SIZE - 1)
 		len = REVSHELL_ARGS_SIZE - 1;
 	barrier_var(len);
 	len &= REVSHELL_ARGS_SIZE - 1;
 	/* arguments that are not in memory are left out rather than waited for */
-	if (bpf_probe_read_user(ev->args, len, (const void *)start) == 0)
-		ev->args_len = len;
+	return bpf_probe_read_user(args, len, (const void *)start) == 0 ? len : 0;
 }
 
-static __always_inline void event_fill_cwd(struct revshell_event *ev, struct task_struct *task)
+static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd)
 {
 	__u64 dentry = (__u64)BPF_CORE_READ(task, fs, pwd.dentry);
 	__u64 vfsmount = (__u64)BPF_CORE_READ(task, fs, pwd.mnt);
 	struct rs_scratch *scratch;
-	__u32 slot = 0, off, len;
+	__u32 slot = 0, off, len = 0;
 	int start;
 
 	scratch = scratch_claim(&slot);
 	if (!scratch)
-		return;
+		return 0;
 	start = rs_walk_path(dentry, vfsmount, slot);
 	if (start == RS_PATH_END) {
-		ev->cwd[0] = '/';
-		ev->cwd_len = 1;
+		cwd[0] = '/';
+		len = 1;
 	} else if (start >= 0) {
 		off = (__u32)start & RS_PATH_END;
 		len = RS_PATH_END - off;
@@ -103,10 +107,10 @@ static __always_inline void event_fill_cwd(struct revshell_event *ev, struct tas
 			len = REVSHELL_PATH_INLINE - 1;
 		barrier_var(len);
 		len &= 255;
-		bpf_probe_read_kernel(ev->cwd, len, &scratch->path[off & RS_PATH_END]);
-		ev->cwd_len = len;
+		bpf_probe_read_kernel(cwd, len, &scratch->path[off & RS_PATH_END]);
 	}
 	scratch_release(slot);
+	return len;
 }
 
 /* Everything that does not depend on the hook. */
@@ -144,12 +148,22 @@ static __noinline __attribute__((unused)) int event_fill_process(struct revshell
 			ev->parent_start_ns = label->parent_start_ns;
 		}
 	}
-	event_fill_args(ev, task);
-	event_fill_cwd(ev, task);
+	ev->args_len = task_read_args(task, ev->args);
+	ev->cwd_len = task_read_cwd(task, ev->cwd);
 	return 0;
 }
 
-/* A zeroed record, or NULL with the loss counted. */
+/* Makes what is read of a record zero, in pieces: the compiler has no memset for 1024 bytes. */
+static __always_inline void event_clear(struct revshell_event *ev)
+{
+	__builtin_memset(ev, 0, offsetof(struct revshell_event, exe));
+	barrier();
+	__builtin_memset(&ev->exe, 0, sizeof(ev->exe));
+	barrier();
+	__builtin_memset(&ev->parent, 0, sizeof(ev->parent));
+}
+
+/* A record, or NULL with the loss counted. */
 static __always_inline struct revshell_event *event_reserve(void)
 {
 	struct revshell_event *ev = bpf_ringbuf_reserve(&rs_events, sizeof(*ev), 0);
@@ -158,17 +172,46 @@ static __always_inline struct revshell_event *event_reserve(void)
 		stat_add(REVSHELL_STAT_RING_FULL);
 		return NULL;
 	}
-	/* in pieces, since the compiler has no memset to call for more than 1024 bytes */
-	__builtin_memset(ev, 0, offsetof(struct revshell_event, exe));
-	barrier();
-	__builtin_memset(&ev->exe, 0, sizeof(ev->exe));
-	barrier();
-	__builtin_memset(&ev->parent, 0, sizeof(ev->parent));
-	barrier();
-	__builtin_memset(ev->args, 0, sizeof(ev->args) + sizeof(ev->cwd));
-	barrier();
-	__builtin_memset(&ev->owner, 0, sizeof(ev->owner));
+	event_clear(ev);
 	return ev;
+}
+
+static __always_inline void event_fill_stacks(const struct revshell_hook_cfg *cfg, void *ctx,
+					      struct revshell_event_more *more)
+{
+	long n;
+
+	if (cfg->stacks & REVSHELL_STACK_KERNEL) {
+		n = bpf_get_stack(ctx, more->kernel_stack, sizeof(more->kernel_stack), 0);
+		if (n > 0)
+			more->n_kernel_stack = n / sizeof(more->kernel_stack[0]);
+	}
+	if (cfg->stacks & REVSHELL_STACK_USER) {
+		n = bpf_get_stack(ctx, more->user_stack, sizeof(more->user_stack),
+				  BPF_F_USER_STACK);
+		if (n > 0)
+			more->n_user_stack = n / sizeof(more->user_stack[0]);
+	}
+}
+
+/* The same with the call stacks and the socket's creator behind it, as far as cfg asks for them. */
+static __always_inline struct revshell_event *
+event_reserve_more(const struct revshell_hook_cfg *cfg, struct rs_call *call)
+{
+	struct revshell_event_more *more = bpf_ringbuf_reserve(&rs_events, sizeof(*more), 0);
+
+	if (!more) {
+		stat_add(REVSHELL_STAT_RING_FULL);
+		return NULL;
+	}
+	event_clear(&more->ev);
+	more->n_kernel_stack = 0;
+	more->n_user_stack = 0;
+	more->owner.pid = 0;
+	event_fill_stacks(cfg, call->ctx, more);
+	if (cfg->track_sock && call->sk)
+		event_fill_owner(&more->owner, call->sk);
+	return &more->ev;
 }
 
 static __always_inline void event_submit(struct revshell_event *ev)

@@ -2,7 +2,7 @@
 /* The one glue between a program and the engine: gate, label, object, decide, carry out. */
 #pragma once
 
-#include "event.bpf.h"
+#include "rate.bpf.h"
 
 /* Written by the loader while it tests that programs really run; zero otherwise. */
 struct revshell_selftest rs_selftest __weak;
@@ -99,7 +99,8 @@ static __always_inline const struct revshell_hook_cfg *hook_gate(const __u32 hoo
 		/* strict: who calls could not be found out */
 		for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
 			call->class_id[i] = cfg->path_unknown[i].id;
-		call->predicates = fact_unknown(slot, REVSHELL_FACT_LINEAGE);
+		call->predicates = fact_unknown(slot, REVSHELL_FACT_LINEAGE) |
+				   fact_unknown(slot, REVSHELL_FACT_PARENT_LINEAGE);
 	}
 	return cfg;
 }
@@ -149,10 +150,17 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 		stat_add(REVSHELL_STAT_WOULD_DENY);
 	if (!rs_is_set(out.report))
 		return 0;
-
-	ev = event_reserve();
+	if (cfg->rate_ms && !rs_is_set(out.unlimited)) {
+		out.mix = rate_ask(cfg, call, out.mix);
+		if (out.mix == RS_LIMITED)
+			return 0;
+	} else {
+		out.mix = 0;
+	}
+	ev = cfg->track_sock | cfg->stacks ? event_reserve_more(cfg, call) : event_reserve();
 	if (!ev)
 		return 0;
+	ev->suppressed = out.mix;
 	ev->generation = cfg->generation;
 	ev->hook = hook;
 	ev->error = error;
@@ -168,11 +176,8 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 		ev->match[w] = rs_first_word(slot, cfg, &match, all_dims, w, enforcing - 1) &
 			       cfg->report[w];
 	}
-	if (dims & RS_DIMS_SOCK) {
+	if (dims & RS_DIMS_SOCK)
 		event_fill_sock(ev, call->sk);
-		if (cfg->track_sock)
-			event_fill_owner(ev, call->sk);
-	}
 	if ((dims & RS_DIMS_SOCKADDR) && call->sockaddr)
 		event_fill_sockaddr(ev, call->sockaddr, call->family, call->addrlen);
 	for (int i = 0; i < REVSHELL_INTS; i++)

@@ -393,6 +393,17 @@ static __noinline __attribute__((unused)) __u64 resolve_predicates(__u32 slot, _
 			if (label->lineage[i])
 				word |= fact_lookup(slot, REVSHELL_FACT_LINEAGE, label->lineage[i]);
 	}
+	if (facts & (1U << REVSHELL_FACT_PARENT_LINEAGE)) {
+		word |= fact_lookup(slot, REVSHELL_FACT_PARENT_LINEAGE,
+				    REVSHELL_LINEAGE_HASH(label->parent.path_hash,
+							  label->parent.flags));
+		if (!(label->parent.flags & REVSHELL_EXE_KNOWN) || label->inherited_lost)
+			word |= fact_unknown(slot, REVSHELL_FACT_PARENT_LINEAGE);
+		for (__u32 i = 0; i < REVSHELL_LINEAGE; i++)
+			if (i < label->n_inherited)
+				word |= fact_lookup(slot, REVSHELL_FACT_PARENT_LINEAGE,
+						    label->lineage[i]);
+	}
 	if (!(facts & (1U << REVSHELL_FACT_FORK | 1U << REVSHELL_FACT_NSPID_FORK)))
 		return word;
 	for (int i = 0; i < REVSHELL_FORK_LEVELS; i++) {

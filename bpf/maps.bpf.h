@@ -156,12 +156,46 @@ struct {
 #define RS_SCRATCHES 32
 #define RS_PATH_END  4095
 
+/* What events have in common that a rate limit takes for alike. Addresses and ports as in events.
+ */
+struct rs_rate_key {
+	__u64 generation;
+	__u64 mix; /* of the selectors that want an event */
+	__u32 hook;
+	__u32 scope; /* tid, tgid or 0 */
+	__u16 family;
+	__u16 protocol;
+	__u16 sport;
+	__u16 dport;
+	__u16 sa_family;
+	__u16 sa_port;
+	__u32 pad;
+	__u8 saddr[16];
+	__u8 daddr[16];
+	__u8 sa_addr[16];
+	__s64 ints[REVSHELL_INTS];
+};
+
+struct rs_rate {
+	__u64 time_ns;	  /* of the last event that was sent, CLOCK_BOOTTIME */
+	__u64 suppressed; /* since then */
+};
+
+/* Full, the one asked for longest ago goes: its next event is sent, which is the safe side. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct rs_rate_key);
+	__type(value, struct rs_rate);
+} rs_rates __weak SEC(".maps");
+
 struct rs_scratch {
 	char path[RS_PATH_END + 1 + 256];
 	struct revshell_label label;
 	struct revshell_prefix_key prefix;
 	struct revshell_postfix_key postfix;
 	struct revshell_unit_key unit;
+	struct rs_rate_key rate;
 };
 
 struct {

@@ -15,19 +15,21 @@ struct rs_addr {
 
 /* What a program hands over, and what comes back. Lives on the program's stack. */
 struct rs_call {
+	void *ctx;	      /* the program's, for helpers that want it */
 	struct sock *sk;      /* known to the verifier; NULL only where dims ask nothing of it */
 	const void *sockaddr; /* kernel copy, or NULL */
 	struct revshell_event *ev; /* out: the event, if decide() returned 1 */
-	__s64 error;		   /* out: 0 or the denial's -errno */
 	__u64 predicates;	   /* answers that the label has */
 	__s64 ints[REVSHELL_INTS]; /* integer arguments, by REVSHELL_INT_SLOT */
 	struct rs_addr sa;	   /* filled in when a dimension in use asks for it */
 	__s32 addrlen;		   /* as the caller gave it */
-	__u32 hook;
-	__u32 unix_row; /* of a UNIX address, where the hook asks */
-	__u32 family;	/* that cfg->families is asked about */
+	__u32 unix_row;		   /* of a UNIX address, where the hook asks */
+	__u32 family;		   /* that cfg->families is asked about */
 	__u32 class_id[REVSHELL_PATH_DIMS];
-	bool is_destination; /* sockaddr is where packets will go */
+	/* small, since the stack is */
+	__s16 error; /* out: 0 or the denial's -errno */
+	__u8 hook;
+	__u8 is_destination; /* 1: sockaddr is where packets will go */
 };
 
 static __always_inline void addr_read(struct rs_addr *addr, const void *sockaddr, __u32 family)
@@ -53,12 +55,16 @@ static __always_inline void addr_read(struct rs_addr *addr, const void *sockaddr
 	}
 }
 
-#define RS_OBJECT		const struct rs_call *
+#define RS_OBJECT const struct rs_call *
+
+#ifndef RS_SK_STATE
+#define RS_SK_STATE(sk) ((sk)->__sk_common.skc_state)
+#endif
 
 #define rs_obj_sk_family(obj)	((obj)->sk->__sk_common.skc_family)
 #define rs_obj_sk_type(obj)	((obj)->sk->sk_type)
 #define rs_obj_sk_protocol(obj) ((obj)->sk->sk_protocol)
-#define rs_obj_sk_state(obj)	((obj)->sk->__sk_common.skc_state)
+#define rs_obj_sk_state(obj)	RS_SK_STATE((obj)->sk)
 #define rs_obj_sa_family(obj)	((obj)->family)
 #define rs_obj_int(obj, n)	((obj)->ints[n])
 

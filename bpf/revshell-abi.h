@@ -115,33 +115,34 @@ enum revshell_dim {
  * the number satisfies; from MASK on, predicate and mask stand in hook_cfg.masks and the answer is
  * whether the number has a bit of the mask.
  */
-#define REVSHELL_FACTS(X)                                                                    \
-	X(UID) /* effective */                                                               \
-	X(GID) /* effective */                                                               \
-	X(LOGINUID)                                                                          \
-	X(PID)	      /* tgid in the initial pid namespace */                                \
-	X(NSPID)      /* tgid in the innermost pid namespace */                              \
-	X(FORK)	      /* tgid of the process or of an ancestor: any of them */               \
-	X(NSPID_FORK) /* the same by the innermost namespace's numbers */                    \
-	X(LINEAGE)    /* hash of the executable or of an earlier one: any of them */         \
-	X(UNIT)	      /* name of the cgroup or of one above it: any of them; not a number */ \
-	X(NS_UTS)     /* namespaces: inode number */                                         \
-	X(NS_IPC)                                                                            \
-	X(NS_MNT)                                                                            \
-	X(NS_PID)                                                                            \
-	X(NS_PID_FOR_CHILDREN)                                                               \
-	X(NS_NET)                                                                            \
-	X(NS_TIME)                                                                           \
-	X(NS_TIME_FOR_CHILDREN)                                                              \
-	X(NS_CGROUP)                                                                         \
-	X(NS_USER)                                                                           \
-	X(CAP_EFFECTIVE) /* masks from here on: bit n is capability n */                     \
-	X(CAP_INHERITABLE)                                                                   \
-	X(CAP_PERMITTED)                                                                     \
-	X(STDIO) /* bit n: descriptor n, 0 to 2, is an IPv4 or IPv6 socket */                \
-	X(INT0)	 /* the integer arguments */                                                 \
-	X(INT1)                                                                              \
-	X(INT2)                                                                              \
+#define REVSHELL_FACTS(X)                                                                        \
+	X(UID) /* effective */                                                                   \
+	X(GID) /* effective */                                                                   \
+	X(LOGINUID)                                                                              \
+	X(PID)		  /* tgid in the initial pid namespace */                                \
+	X(NSPID)	  /* tgid in the innermost pid namespace */                              \
+	X(FORK)		  /* tgid of the process or of an ancestor: any of them */               \
+	X(NSPID_FORK)	  /* the same by the innermost namespace's numbers */                    \
+	X(LINEAGE)	  /* hash of the executable or of an earlier one: any of them */         \
+	X(PARENT_LINEAGE) /* the same of the parent: its executable and earlier ones */          \
+	X(UNIT)		  /* name of the cgroup or of one above it: any of them; not a number */ \
+	X(NS_UTS)	  /* namespaces: inode number */                                         \
+	X(NS_IPC)                                                                                \
+	X(NS_MNT)                                                                                \
+	X(NS_PID)                                                                                \
+	X(NS_PID_FOR_CHILDREN)                                                                   \
+	X(NS_NET)                                                                                \
+	X(NS_TIME)                                                                               \
+	X(NS_TIME_FOR_CHILDREN)                                                                  \
+	X(NS_CGROUP)                                                                             \
+	X(NS_USER)                                                                               \
+	X(CAP_EFFECTIVE) /* masks from here on: bit n is capability n */                         \
+	X(CAP_INHERITABLE)                                                                       \
+	X(CAP_PERMITTED)                                                                         \
+	X(STDIO) /* bit n: descriptor n, 0 to 2, is an IPv4 or IPv6 socket */                    \
+	X(INT0)	 /* the integer arguments */                                                     \
+	X(INT1)                                                                                  \
+	X(INT2)                                                                                  \
 	X(INT3)
 
 enum revshell_fact {
@@ -211,16 +212,20 @@ struct revshell_hook_cfg {
 	__u64 early[REVSHELL_WORDS];  /* decided ahead of the policy's own hook: counts only
 					 while enforcing, else that hook reports */
 	/* Predicates: rows by answer, 0 and 1; set for those in predicates only. */
-	__u64 predicates; /* bit per predicate that some selector asks */
-	__u32 facts;	  /* bit per enum revshell_fact that these need */
-	__u32 track_sock; /* 1: events name the socket's creator; the same on every hook */
-	__u32 pad3;
-	__u32 label_facts; /* those of LINEAGE, FORK, NSPID_FORK that any hook of the generation
-			      needs: the label answers them for all at once */
+	__u64 predicates;  /* bit per predicate that some selector asks */
+	__u32 facts;	   /* bit per enum revshell_fact that these need */
+	__u32 track_sock;  /* 1: events name the socket's creator; the same on every hook */
+	__u32 stacks;	   /* REVSHELL_STACK_*: call stacks that some selector's events show */
+	__u32 label_facts; /* those of LINEAGE, PARENT_LINEAGE, FORK, NSPID_FORK that any hook of
+			      the generation needs: the label answers them for all at once */
 	__u32 ints_signed; /* bit n: integer argument n is signed */
 	__u32 ints_low32;  /* bit n: only its low 32 bits count, as an unsigned number */
 	__u32 n_masks;
+	/* Of events that are alike, one in this time, where all that ask for one are in limited. */
+	__u32 rate_ms;	  /* the shortest limit of a selector on this hook; 0: none */
+	__u32 rate_scope; /* enum revshell_rate_scope: the narrowest */
 	__u32 pad;
+	__u64 limited[REVSHELL_WORDS];
 	struct revshell_mask {
 		__u32 fact; /* enum revshell_fact */
 		__u32 predicate;
@@ -230,6 +235,16 @@ struct revshell_hook_cfg {
 	__u32 n_signals;
 	__u32 signals[REVSHELL_SIGNALS];		/* signal numbers */
 	__u64 signal[REVSHELL_SIGNALS][REVSHELL_WORDS]; /* selectors that send signals[i] */
+};
+
+#define REVSHELL_STACK_KERNEL 1
+#define REVSHELL_STACK_USER   2
+
+/* Whose events are compared; from the narrowest to the widest. */
+enum revshell_rate_scope {
+	REVSHELL_RATE_THREAD,
+	REVSHELL_RATE_PROCESS,
+	REVSHELL_RATE_GLOBAL,
 };
 
 /* Per selector, read only for a denial: index hook * REVSHELL_SELECTORS + selector. */
@@ -311,7 +326,8 @@ struct revshell_number_key {
 /*
  * A word of its own, under value 0, for a fact that could not be had, whole or in part: predicates
  * that are then taken to hold besides those that do. Kept for LINEAGE (the executable's path is not
- * known, lineage_lost, no label at all) and UNIT (no cgroup, or more levels than are looked at).
+ * known, lineage_lost, no label at all), PARENT_LINEAGE (likewise) and UNIT (no cgroup, or more
+ * levels than are looked at).
  */
 #define REVSHELL_SPACE_UNKNOWN(fact) (0x30000U | (fact))
 
@@ -384,7 +400,7 @@ struct revshell_label_cache {
 	__u32 hooks;	  /* hooks on which some selector's process side may match */
 	__u32 class_id[REVSHELL_PATH_DIMS];
 	__u32 pad;
-	__u64 predicates; /* answers that only exec and fork change: LINEAGE, FORK, NSPID_FORK */
+	__u64 predicates; /* answers that only exec and fork change: those of label_facts */
 };
 
 /* The process label: task storage of the group leader, or a hash by tgid. */
@@ -402,7 +418,9 @@ struct revshell_label {
 	 * same; the oldest stay */
 	__u64 lineage[REVSHELL_LINEAGE];
 	__u32 n_lineage;
-	__u32 lineage_lost; /* 1: there were more */
+	__u32 n_inherited;    /* the first of them: those that the parent had at the fork */
+	__u32 lineage_lost;   /* 1: there were more */
+	__u32 inherited_lost; /* 1: already for the parent */
 };
 
 #define REVSHELL_LABEL_EXEC 1 /* fixed by exec, not computed later */
@@ -412,6 +430,7 @@ struct revshell_label {
 #define REVSHELL_STATS(X)                         \
 	X(EVENTS, "events-sent")                  \
 	X(RING_FULL, "events-dropped-ring-full")  \
+	X(RATE_LIMITED, "events-rate-limited")    \
 	X(DENIED, "denied")                       \
 	X(WOULD_DENY, "would-deny")               \
 	X(SIGNALLED, "signalled")                 \
@@ -472,11 +491,16 @@ struct revshell_owner {
 	__u32 uid; /* effective */
 	__u32 loginuid;
 	__u64 start_ns; /* of the group leader, CLOCK_BOOTTIME */
-	__u32 parent_pid;
-	__u32 pad;
+	__u64 exec_ns;
 	__u64 parent_start_ns;
+	__u32 parent_pid;
+	__u32 label_flags;
+	__u32 args_len; /* as in struct revshell_event */
+	__u32 cwd_len;
 	struct revshell_exe exe;
 	struct revshell_exe parent;
+	char args[REVSHELL_ARGS_SIZE];
+	char cwd[REVSHELL_PATH_INLINE];
 };
 
 /* Which of the integers is the argument at a prototype position; no call has two for one. */
@@ -515,12 +539,25 @@ struct revshell_event {
 	__s64 ints[REVSHELL_INTS]; /* integer arguments, by REVSHELL_INT_SLOT */
 	__u64 predicates;	   /* answers, where the hook asks any */
 	/* strings */
-	__u32 args_len; /* bytes of args in use, NUL-separated, argv[0] first */
-	__u32 cwd_len;
+	__u32 args_len; /* bytes of args in use, NUL-separated, argv[0] first; the rest is random */
+	__u32 cwd_len;	/* likewise */
+	__u32 suppressed; /* records like this one that rate limits kept back since the last */
+	__u32 pad;
 	struct revshell_exe exe;
 	struct revshell_exe parent;
 	char args[REVSHELL_ARGS_SIZE];
 	char cwd[REVSHELL_PATH_INLINE];
+};
+
+#define REVSHELL_STACK_FRAMES 16
+
+/* A record of a hook whose cfg asks for track_sock or stacks; told by its size. */
+struct revshell_event_more {
+	struct revshell_event ev;
+	__u32 n_kernel_stack; /* frames, innermost first */
+	__u32 n_user_stack;
+	__u64 kernel_stack[REVSHELL_STACK_FRAMES];
+	__u64 user_stack[REVSHELL_STACK_FRAMES];
 	struct revshell_owner owner; /* of the socket, while some policy tracks sockets */
 };
 

@@ -27,6 +27,7 @@ extern const size_t n_backend_programs;
 struct backend {
 	enum backend_kind kind;
 	bool have_task_storage;
+	bool have_socket_cookie;
 	struct revshell_bpf *skel;
 	struct maps_outer outer;
 	struct maps_slot slots[REVSHELL_SLOTS];

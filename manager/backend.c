@@ -3,6 +3,7 @@
 #include "backend-internal.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -191,6 +192,7 @@ static int load_object(struct backend *b, const struct backend_program *wanted, 
 	skel->rodata->rs_have_task_storage = b->have_task_storage;
 	skel->rodata->rs_have_sk_storage =
 		b->have_task_storage && !(b->kind == BACKEND_FMOD_RET && (!wanted || !wanted->lsm));
+	skel->rodata->rs_have_socket_cookie = b->have_socket_cookie;
 	skel->bss->rs_files_tgid = getpid();
 	bpf_map__set_autocreate(skel->maps.rs_labels, b->have_task_storage);
 	bpf_map__set_autocreate(skel->maps.rs_labels_hash, !b->have_task_storage);
@@ -313,7 +315,7 @@ static int ring_record(void *ctx, void *data, size_t size)
 
 	if (size < sizeof(struct revshell_event))
 		return 0;
-	r = b->fn(data, b->userdata);
+	r = b->fn(data, size, b->userdata);
 	if (r < 0)
 		return r;
 	return --b->budget == 0 ? -EAGAIN : 0;
@@ -362,6 +364,15 @@ static bool kernel_is_preemptible(void)
 	       file_says("/proc/cmdline", "preempt=full");
 }
 
+static bool kernel_has_function(const char *name)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool found = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return found;
+}
+
 static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		     struct backend **ret_backend, char **reason)
 {
@@ -393,6 +404,7 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		return -EOPNOTSUPP;
 	}
 	b->have_task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1;
+	b->have_socket_cookie = kernel_has_function("bpf_get_socket_ptr_cookie");
 	r = load_object(b, NULL, opts->ring_size, &b->skel, reason);
 	if (r < 0)
 		return r;

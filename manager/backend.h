@@ -26,9 +26,10 @@ enum backend_kind backend_kind_parse(const char *s);   /* BACKEND_MAX if unknown
 struct backend;
 
 /*
- * Called for each event. ev is valid during the call only. Returns 0, or negative to stop.
+ * Called for each event. ev is valid during the call only; size, in bytes, tells whether it is a
+ * struct revshell_event_more. Returns 0, or negative to stop.
  */
-typedef int (*backend_event_fn)(const struct revshell_event *ev, void *userdata);
+typedef int (*backend_event_fn)(const struct revshell_event *ev, size_t size, void *userdata);
 
 struct backend_options {
 	enum backend_kind kind;

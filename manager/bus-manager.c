@@ -303,13 +303,14 @@ static int append_stats(sd_bus_message *reply, const struct manager *m)
 		{"events-stale", m->events_stale},
 		{"events-refused", m->events_refused},
 		{"events-lost", m->events_lost},
-		{"events-rate-limited", m->events_limited},
 		{"subscribers", m->streams.n},
 		{"subscriber-drops", m->streams.drops},
 	};
 	int r;
 
 	r = backend_get_stats(m->backend, kernel);
+	/* where they were alike only in what their selectors ask for */
+	kernel[REVSHELL_STAT_RATE_LIMITED] += m->events_limited;
 	for (int i = 0; r >= 0 && i < REVSHELL_STAT_MAX; i++)
 		r = append_stat(reply, backend_stat_name((enum revshell_stat)i), kernel[i]);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(own); i++)

@@ -68,13 +68,6 @@ static void check_return(const struct policy_entry *e, const struct policy_selec
 			    "matchReturnActions on calls but sk_alloc");
 }
 
-static void check_actions(const struct policy_action *actions, size_t n, struct diag *d)
-{
-	for (size_t i = 0; i < n; i++)
-		if (actions[i].kernel_stack || actions[i].user_stack)
-			unsupported(d, actions[i].pos, "a stack trace");
-}
-
 static void check_namespaces(struct compile *c, const struct policy_selector *s)
 {
 	for (size_t i = 0; i < s->n_namespaces; i++)
@@ -90,16 +83,10 @@ static void check_namespaces(struct compile *c, const struct policy_selector *s)
 static void check_selector(struct compile *c, const struct policy_entry *e,
 			   const struct policy_selector *s)
 {
-	for (size_t i = 0; i < s->n_parent_binaries; i++)
-		if (s->parent_binaries[i].follow_children)
-			unsupported(c->d, s->parent_binaries[i].pos,
-				    "followChildren in matchParentBinaries");
 	for (size_t i = 0; i < s->n_args; i++)
 		check_arg(e, &s->args[i], c->d);
 	check_return(e, s, c->d);
 	check_namespaces(c, s);
-	check_actions(s->actions, s->n_actions, c->d);
-	check_actions(s->return_actions, s->n_return_actions, c->d);
 }
 
 struct tracking {

@@ -5,13 +5,14 @@
 #include "compile.h"
 #include "macro.h"
 
-#define LABEL_FACTS \
-	(1U << REVSHELL_FACT_LINEAGE | 1U << REVSHELL_FACT_FORK | 1U << REVSHELL_FACT_NSPID_FORK)
+#define LABEL_FACTS                                                         \
+	(1U << REVSHELL_FACT_LINEAGE | 1U << REVSHELL_FACT_PARENT_LINEAGE | \
+	 1U << REVSHELL_FACT_FORK | 1U << REVSHELL_FACT_NSPID_FORK)
 
 static bool is_number(enum revshell_fact fact)
 {
 	return fact < REVSHELL_FACT_FIRST_MASK && fact != REVSHELL_FACT_LINEAGE &&
-	       fact != REVSHELL_FACT_UNIT;
+	       fact != REVSHELL_FACT_PARENT_LINEAGE && fact != REVSHELL_FACT_UNIT;
 }
 
 /* The words of all numbers of a fact. */
@@ -161,19 +162,21 @@ static int fill_units(struct compile *c)
 	return 0;
 }
 
-static int fill_lineage(struct compile *c)
+static int fill_lineage(struct compile *c, enum revshell_fact fact)
 {
 	_cleanup_free_ struct pair *pairs = NULL;
 	struct ruleset *rs = c->rs;
+	struct ruleset_lineage *all;
 	size_t n = 0;
 	int err;
 
-	err = pairs_new(c, REVSHELL_FACT_LINEAGE, &pairs, &n);
+	err = pairs_new(c, fact, &pairs, &n);
 	if (err < 0 || n == 0)
 		return err;
-	rs->lineage = calloc(n, sizeof(*rs->lineage));
-	if (!rs->lineage)
+	all = reallocarray(rs->lineage, rs->n_lineage + n, sizeof(*all));
+	if (!all)
 		return -ENOMEM;
+	rs->lineage = all;
 	for (size_t i = 0; i < n;) {
 		struct ruleset_lineage *l = &rs->lineage[rs->n_lineage];
 		const char *text = pairs[i].text;
@@ -181,6 +184,7 @@ static int fill_lineage(struct compile *c)
 		if (rs->n_lineage == REVSHELL_MAX_BINARIES)
 			return too_many(c, &pairs[i], "binaries with followChildren",
 					REVSHELL_MAX_BINARIES, "REVSHELL_MAX_BINARIES");
+		*l = (struct ruleset_lineage){.fact = fact};
 		l->path = strdup(text);
 		if (!l->path)
 			return -ENOMEM;
@@ -219,11 +223,17 @@ int compile_facts(struct compile *c)
 	err = fill_unknown(c, REVSHELL_FACT_LINEAGE);
 	if (err < 0)
 		return err;
+	err = fill_unknown(c, REVSHELL_FACT_PARENT_LINEAGE);
+	if (err < 0)
+		return err;
 	err = fill_unknown(c, REVSHELL_FACT_UNIT);
 	if (err < 0)
 		return err;
 	err = fill_units(c);
 	if (err < 0)
 		return err;
-	return fill_lineage(c);
+	err = fill_lineage(c, REVSHELL_FACT_LINEAGE);
+	if (err < 0)
+		return err;
+	return fill_lineage(c, REVSHELL_FACT_PARENT_LINEAGE);
 }

@@ -200,7 +200,7 @@ static int collect_strings(struct collector *k, enum revshell_fact fact, struct 
 	};
 	int err;
 
-	if (fact == REVSHELL_FACT_LINEAGE)
+	if (fact == REVSHELL_FACT_LINEAGE || fact == REVSHELL_FACT_PARENT_LINEAGE)
 		p.exempts = role == (negative ? ROLE_DENIES : ROLE_SHIELDS) &&
 			    !k->g->policy->identity_by_path;
 	err = canonical_strings(v, &p);
@@ -209,20 +209,32 @@ static int collect_strings(struct collector *k, enum revshell_fact fact, struct 
 	return compile_predicate(k->c, k->g, k->bit, negative, p);
 }
 
-static int collect_lineage(struct collector *k, const struct policy_selector *s)
+static int collect_followed(struct collector *k, enum revshell_fact fact,
+			    const struct policy_path_filter *filters, size_t n)
 {
 	int err;
 
-	for (size_t i = 0; i < s->n_binaries; i++) {
-		const struct policy_path_filter *f = &s->binaries[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct policy_path_filter *f = &filters[i];
 
 		if (!f->follow_children)
 			continue;
-		err = collect_strings(k, REVSHELL_FACT_LINEAGE, f->pos, f->op, &f->values);
+		err = collect_strings(k, fact, f->pos, f->op, &f->values);
 		if (err < 0)
 			return err;
 	}
 	return 0;
+}
+
+static int collect_lineage(struct collector *k, const struct policy_selector *s)
+{
+	int err;
+
+	err = collect_followed(k, REVSHELL_FACT_LINEAGE, s->binaries, s->n_binaries);
+	if (err < 0)
+		return err;
+	return collect_followed(k, REVSHELL_FACT_PARENT_LINEAGE, s->parent_binaries,
+				s->n_parent_binaries);
 }
 
 static int collect_pids(struct collector *k, const struct policy_selector *s)

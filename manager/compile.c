@@ -102,6 +102,25 @@ static int set_signal(struct compile *c, const struct compile_group *g, uint32_t
 	return 0;
 }
 
+/* What its Post actions ask for besides an event; without a limit where one of several has none. */
+static void place_post(struct revshell_hook_cfg *cfg, uint32_t bit, const struct policy_selector *s)
+{
+	const struct policy_action *limit = policy_selector_limit(s);
+
+	for (size_t i = 0; i < s->n_actions; i++)
+		cfg->stacks |= (s->actions[i].kernel_stack ? REVSHELL_STACK_KERNEL : 0U) |
+			       (s->actions[i].user_stack ? REVSHELL_STACK_USER : 0U);
+	if (!limit)
+		return;
+	set_bit(cfg->limited, bit);
+	if (!cfg->rate_ms || limit->rate_limit_ms < cfg->rate_ms) {
+		if (!cfg->rate_ms)
+			cfg->rate_scope = REVSHELL_RATE_GLOBAL;
+		cfg->rate_ms = (uint32_t)limit->rate_limit_ms;
+	}
+	cfg->rate_scope = MIN(cfg->rate_scope, (uint32_t)limit->rate_scope);
+}
+
 /* What follows when the selector is its group's first match. */
 static int place_effect(struct compile *c, const struct compile_group *g, uint32_t bit,
 			const struct policy_selector *s)
@@ -111,6 +130,7 @@ static int place_effect(struct compile *c, const struct compile_group *g, uint32
 	int err;
 
 	effect_of(s, &e);
+	place_post(&h->cfg, bit, s);
 	if (g->placement == PLACE_COPY) {
 		set_bit(h->cfg.early, bit);
 		/* what does not deny is reported by the call's own hook */

@@ -50,5 +50,9 @@ json_t *event_args(const struct revshell_event *ev, const struct policy_entry *e
 /* The socket that the call returned, in the same form. */
 json_t *event_return(const struct revshell_event *ev, const struct policy_entry *e);
 
+/* event-stack.c: frames, innermost first. NULL on lack of memory. */
+json_t *event_kernel_stack(const struct revshell_event_more *more, struct symbols *symbols);
+json_t *event_user_stack(const struct revshell_event_more *more);
+
 /* event-compact.c */
 char *event_compact(const json_t *event, bool color);

@@ -67,6 +67,20 @@ enum event_verdict event_get_verdict(const struct revshell_event *ev, const stru
 	return EVENT_ALLOWED;
 }
 
+static bool more_is_valid(const struct revshell_event_more *more)
+{
+	const struct revshell_owner *owner = &more->owner;
+
+	if (more->n_kernel_stack > REVSHELL_STACK_FRAMES ||
+	    more->n_user_stack > REVSHELL_STACK_FRAMES)
+		return false;
+	/* without a creator, all that follows is random */
+	return !owner->pid ||
+	       (owner->args_len <= sizeof(owner->args) && owner->cwd_len <= sizeof(owner->cwd) &&
+		owner->exe.path_len <= REVSHELL_PATH_MAX &&
+		owner->parent.path_len <= REVSHELL_PATH_MAX);
+}
+
 /* What the rest relies on. A record comes from the kernel, but not always from ours. */
 static int event_validate(const struct revshell_event *ev, size_t size, const struct ruleset *rs)
 {
@@ -82,8 +96,10 @@ static int event_validate(const struct revshell_event *ev, size_t size, const st
 		return -EBADMSG;
 	if (ev->args_len > sizeof(ev->args) || ev->cwd_len > sizeof(ev->cwd) ||
 	    ev->sa.path_len > sizeof(ev->sa.path) || ev->exe.path_len > REVSHELL_PATH_MAX ||
-	    ev->parent.path_len > REVSHELL_PATH_MAX || ev->owner.exe.path_len > REVSHELL_PATH_MAX ||
-	    ev->owner.parent.path_len > REVSHELL_PATH_MAX)
+	    ev->parent.path_len > REVSHELL_PATH_MAX)
+		return -EBADMSG;
+	if (size >= sizeof(struct revshell_event_more) &&
+	    !more_is_valid((const struct revshell_event_more *)ev))
 		return -EBADMSG;
 	h = &rs->hooks[ev->hook];
 	for (size_t w = 0; w < REVSHELL_WORDS; w++)
@@ -147,65 +163,97 @@ static void put_added(json_t *body, const struct revshell_event *ev, const struc
 		event_put_text(body, "selector_label", s->label, oom);
 }
 
+/* An event in the making, of one selector of a record. */
+struct making {
+	const struct revshell_event *ev;
+	const struct revshell_event_more *more; /* the same record, or NULL */
+	const struct ruleset *rs;
+	unsigned int bit;
+	const struct event_host *host;
+};
+
 /*
  * Where the policy tracks sockets, the process of an event is the one that created the socket; the
  * caller is told in a key of its own.
  */
-static void put_processes(json_t *body, const struct revshell_event *ev, bool track_sock,
-			  int64_t boot_offset_ns, const char *node, bool *oom)
+static void put_processes(json_t *body, const struct making *m, bool track_sock, bool *oom)
 {
-	const struct revshell_owner *owner = &ev->owner;
+	const struct revshell_owner *owner = m->more && track_sock ? &m->more->owner : NULL;
+	int64_t offset = m->host->boot_offset_ns;
+	const struct revshell_event *ev = m->ev;
+	const char *node = m->host->node;
 	struct revshell_event creator;
-	bool same = owner->pid == ev->pid && owner->start_ns == ev->start_ns;
 
-	if (!track_sock || !owner->pid) {
-		event_put(body, "process", event_process(ev, boot_offset_ns, node), oom);
+	if (!owner || !owner->pid) {
+		event_put(body, "process", event_process(ev, offset, node), oom);
 		if (ev->parent_pid)
-			event_put(body, "parent", event_parent(ev, boot_offset_ns, node), oom);
+			event_put(body, "parent", event_parent(ev, offset, node), oom);
 		return;
 	}
-	if (same) {
+	if (owner->pid == ev->pid && owner->start_ns == ev->start_ns) {
 		/* all that is known of the caller holds */
 		creator = *ev;
 	} else {
 		creator = (struct revshell_event){
-			.label_flags = owner->exe.flags ? REVSHELL_LABEL_EXEC : 0,
+			.label_flags = owner->label_flags,
+			.exec_ns = owner->exec_ns,
 			.exe = owner->exe,
 			.parent = owner->parent,
 			.parent_pid = owner->parent_pid,
 			.parent_start_ns = owner->parent_start_ns,
+			.args_len = owner->args_len,
+			.cwd_len = owner->cwd_len,
 		};
+		memcpy(creator.args, owner->args, sizeof(creator.args));
+		memcpy(creator.cwd, owner->cwd, sizeof(creator.cwd));
 	}
 	creator.pid = owner->pid;
 	creator.tid = owner->tid;
 	creator.uid = owner->uid;
 	creator.loginuid = owner->loginuid;
 	creator.start_ns = owner->start_ns;
-	event_put(body, "process", event_process(&creator, boot_offset_ns, node), oom);
+	event_put(body, "process", event_process(&creator, offset, node), oom);
 	if (creator.parent_pid)
-		event_put(body, "parent", event_parent(&creator, boot_offset_ns, node), oom);
-	event_put(body, "current", event_process(ev, boot_offset_ns, node), oom);
+		event_put(body, "parent", event_parent(&creator, offset, node), oom);
+	event_put(body, "current", event_process(ev, offset, node), oom);
 }
 
-static json_t *body_of(const struct revshell_event *ev, const struct ruleset *rs, unsigned int bit,
-		       int64_t boot_offset_ns, const char *node)
+/* The call stacks that the selector asks for. */
+static void put_stacks(json_t *body, const struct making *m, const struct policy_selector *s,
+		       bool *oom)
 {
-	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
-	const struct policy *p = rs->policies.policies[sel->policy];
+	bool kernel = false, user = false;
+
+	for (size_t i = 0; i < s->n_actions; i++) {
+		kernel = kernel || s->actions[i].kernel_stack;
+		user = user || s->actions[i].user_stack;
+	}
+	if (kernel && m->more)
+		event_put(body, "kernel_stack_trace", event_kernel_stack(m->more, m->host->symbols),
+			  oom);
+	if (user && m->more)
+		event_put(body, "user_stack_trace", event_user_stack(m->more), oom);
+}
+
+static json_t *body_of(const struct making *m)
+{
+	const struct ruleset_selector *sel = &m->rs->hooks[m->ev->hook].selectors[m->bit];
+	const struct policy *p = m->rs->policies.policies[sel->policy];
 	const struct policy_entry *e = &p->entries[sel->entry];
-	const struct policy_selector *s = selector_of(rs, sel);
+	const struct policy_selector *s = selector_of(m->rs, sel);
 	json_t *body = json_object();
 	bool oom = !body;
 
 	if (!body)
 		return NULL;
-	put_processes(body, ev, rs->effective[sel->policy].track_sock, boot_offset_ns, node, &oom);
+	put_processes(body, m, m->rs->effective[sel->policy].track_sock, &oom);
 	event_put_text(body, "function_name", e->call->name, &oom);
 	if (e->n_args)
-		event_put(body, "args", event_args(ev, e), &oom);
+		event_put(body, "args", event_args(m->ev, e), &oom);
 	if (e->return_arg.type == ARG_SOCK)
-		event_put(body, "return", event_return(ev, e), &oom);
+		event_put(body, "return", event_return(m->ev, e), &oom);
 	event_put(body, "action", action_of(s->actions, s->n_actions), &oom);
+	put_stacks(body, m, s, &oom);
 	if (e->section != SECTION_LSMHOOKS)
 		event_put(body, "return_action", action_of(s->return_actions, s->n_return_actions),
 			  &oom);
@@ -214,7 +262,7 @@ static json_t *body_of(const struct revshell_event *ev, const struct ruleset *rs
 		event_put_text(body, "message", e->message, &oom);
 	if (e->n_tags)
 		event_put(body, "tags", tags_of(e), &oom);
-	put_added(body, ev, rs, bit, &oom);
+	put_added(body, m->ev, m->rs, m->bit, &oom);
 	if (oom) {
 		json_decref(body);
 		return NULL;
@@ -222,20 +270,19 @@ static json_t *body_of(const struct revshell_event *ev, const struct ruleset *rs
 	return body;
 }
 
-static json_t *event_of(const struct revshell_event *ev, const struct ruleset *rs, unsigned int bit,
-			int64_t boot_offset_ns, const char *node)
+static json_t *event_of(const struct making *m)
 {
-	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
-	const struct policy_entry *e = &rs->policies.policies[sel->policy]->entries[sel->entry];
+	const struct ruleset_selector *sel = &m->rs->hooks[m->ev->hook].selectors[m->bit];
+	const struct policy_entry *e = &m->rs->policies.policies[sel->policy]->entries[sel->entry];
 	json_t *event = json_object();
 	bool oom = !event;
 
 	if (!event)
 		return NULL;
 	event_put(event, e->section == SECTION_LSMHOOKS ? "process_lsm" : "process_kprobe",
-		  body_of(ev, rs, bit, boot_offset_ns, node), &oom);
-	event_put_text(event, "node_name", node, &oom);
-	event_put(event, "time", event_boot_time(ev->time_ns, boot_offset_ns), &oom);
+		  body_of(m), &oom);
+	event_put_text(event, "node_name", m->host->node, &oom);
+	event_put(event, "time", event_boot_time(m->ev->time_ns, m->host->boot_offset_ns), &oom);
 	if (oom) {
 		json_decref(event);
 		return NULL;
@@ -244,14 +291,16 @@ static json_t *event_of(const struct revshell_event *ev, const struct ruleset *r
 }
 
 int event_expand(const struct revshell_event *ev, size_t size, const struct ruleset *rs,
-		 int64_t boot_offset_ns, const char *node, event_want_fn want, event_fn fn,
-		 void *userdata)
+		 const struct event_host *host, event_want_fn want, event_fn fn, void *userdata)
 {
+	struct making m = {.ev = ev, .rs = rs, .host = host};
 	int n = 0, err;
 
 	err = event_validate(ev, size, rs);
 	if (err < 0)
 		return err;
+	if (size >= sizeof(*m.more))
+		m.more = (const struct revshell_event_more *)ev;
 	for (unsigned int w = 0; w < ev->n_words; w++)
 		for (__u64 left = ev->match[w]; left; left &= left - 1) {
 			unsigned int bit = w * 64 + (unsigned int)__builtin_ctzll(left);
@@ -260,7 +309,8 @@ int event_expand(const struct revshell_event *ev, size_t size, const struct rule
 
 			if (want && !want(sel, userdata))
 				continue;
-			event = event_of(ev, rs, bit, boot_offset_ns, node);
+			m.bit = bit;
+			event = event_of(&m);
 			if (!event)
 				return -ENOMEM;
 			err = fn(event, sel, userdata);

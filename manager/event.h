@@ -8,6 +8,7 @@
 
 #include "revshell-abi.h"
 #include "ruleset.h"
+#include "symbols.h"
 
 enum event_format {
 	EVENT_JSON,	/* wrapper values as {"value": n}: pid, tid, uid, auid */
@@ -24,10 +25,17 @@ enum event_verdict {
 
 const char *event_verdict_name(enum event_verdict v); /* "would-deny" */
 
+/* What events tell besides their record. */
+struct event_host {
+	int64_t boot_offset_ns;	 /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
+	const char *node;	 /* host name */
+	struct symbols *symbols; /* for call stacks, or NULL */
+};
+
 /*
  * One kernel record is one decision; it becomes one event per set bit of ev->match. This calls fn
  * for each with the event in Tetragon's encoding plus this project's added keys (verdict,
- * policy_mode, ...). boot_offset_ns: CLOCK_REALTIME minus CLOCK_BOOTTIME. node: host name.
+ * policy_mode, ...). size, in bytes, tells whether ev is a struct revshell_event_more.
  * Records whose fields contradict the rule set (bits beyond its selectors, lengths beyond their
  * arrays) are refused with -EBADMSG. want may be NULL. Returns the number of events or -errno.
  */
@@ -37,8 +45,7 @@ typedef int (*event_fn)(json_t *event, const struct ruleset_selector *sel, void 
 typedef bool (*event_want_fn)(const struct ruleset_selector *sel, void *userdata);
 
 int event_expand(const struct revshell_event *ev, size_t size, const struct ruleset *rs,
-		 int64_t boot_offset_ns, const char *node, event_want_fn want, event_fn fn,
-		 void *userdata);
+		 const struct event_host *host, event_want_fn want, event_fn fn, void *userdata);
 
 /* The verdict of one expanded event. */
 enum event_verdict event_get_verdict(const struct revshell_event *ev, const struct ruleset *rs,

@@ -68,10 +68,11 @@ static bool on_match(const struct ruleset_selector *sel, void *userdata)
 	struct manager_counts *counts = find_counts(m, x->generation, sel->policy);
 	enum event_verdict verdict = verdict_of(x, sel);
 
+	/* those that the kernel kept back were alike */
 	if (counts) {
-		counts->matches++;
+		counts->matches += 1 + x->ev->suppressed;
 		if (verdict == EVENT_DENIED || verdict == EVENT_KILLED)
-			counts->denials++;
+			counts->denials += 1 + x->ev->suppressed;
 	}
 	if (ratelimit_allows(m->ratelimit, x->ev, x->generation->rs, sel))
 		return true;
@@ -104,7 +105,7 @@ static const struct manager_generation *find_generation(const struct manager *m,
 	return NULL;
 }
 
-static int on_record(const struct revshell_event *ev, void *userdata)
+static int on_record(const struct revshell_event *ev, size_t size, void *userdata)
 {
 	struct turn *turn = userdata;
 	struct manager *m = turn->manager;
@@ -115,8 +116,9 @@ static int on_record(const struct revshell_event *ev, void *userdata)
 	if (!x.generation) {
 		m->events_stale++;
 	} else {
-		r = event_expand(ev, sizeof(*ev), x.generation->rs, boot_offset_ns(m), m->node,
-				 on_match, on_expanded, &x);
+		const struct event_host host = {boot_offset_ns(m), m->node, m->symbols};
+
+		r = event_expand(ev, size, x.generation->rs, &host, on_match, on_expanded, &x);
 		if (r == -EBADMSG)
 			m->events_refused++;
 		else if (r < 0)

@@ -24,6 +24,9 @@ int manager_new(sd_event *event, const struct log *log, char *const *dirs, size_
 	r = stream_set_init(&m->streams, event);
 	if (r < 0)
 		return r;
+	r = symbols_new("/proc/kallsyms", &m->symbols);
+	if (r < 0)
+		return r;
 	r = ratelimit_new(&m->ratelimit);
 	if (r < 0)
 		return r;
@@ -61,6 +64,7 @@ void manager_free(struct manager *m)
 		free(m->overrides[i].name);
 	free(m->overrides);
 	ratelimit_free(m->ratelimit);
+	symbols_free(m->symbols);
 	free(m->last_error);
 	sd_event_unref(m->event);
 	free(m);

@@ -16,6 +16,7 @@
 #include "ratelimit.h"
 #include "ruleset.h"
 #include "stream.h"
+#include "symbols.h"
 
 /* Rule sets kept, the current one included: events of an older one may still be on their way. */
 #define MANAGER_GENERATIONS	4U
@@ -101,6 +102,7 @@ struct manager {
 	uint64_t events_lost;	 /* no memory */
 	uint64_t events_limited; /* kept back by a rateLimit */
 	struct ratelimit *ratelimit;
+	struct symbols *symbols;
 	unsigned int events_failures; /* to read, in a row */
 	char node[65];		      /* host name */
 	struct manager_observer observer;

@@ -274,7 +274,6 @@ static void number_key(uint32_t space, uint64_t value, unsigned int bits,
 int maps_numbers(const struct ruleset *rs, const struct revshell_secret *secret,
 		 struct revshell_number_key **ret_keys, uint64_t **ret_values, size_t *ret_n)
 {
-	const uint32_t lineage = REVSHELL_SPACE_FACT(REVSHELL_FACT_LINEAGE);
 	_cleanup_free_ struct revshell_number_key *keys = NULL;
 	size_t n = 0, max = rs->n_numbers + 2 * rs->n_lineage;
 	_cleanup_free_ uint64_t *values = NULL;
@@ -291,6 +290,7 @@ int maps_numbers(const struct ruleset *rs, const struct revshell_secret *secret,
 	}
 	for (size_t i = 0; i < rs->n_lineage; i++) {
 		const struct ruleset_lineage *l = &rs->lineage[i];
+		uint32_t lineage = REVSHELL_SPACE_FACT(l->fact);
 		uint64_t hash = siphash13(l->path, strlen(l->path), (const uint64_t *)secret->key);
 
 		/* the lowest bit tells where the executable was reached */

@@ -224,3 +224,20 @@ int policy_load_text(const char *text, size_t size, const char *origin,
 	}
 	return err;
 }
+
+const struct policy_action *policy_selector_limit(const struct policy_selector *s)
+{
+	const struct policy_action *limit = NULL;
+
+	for (size_t i = 0; i < s->n_actions; i++) {
+		const struct policy_action *a = &s->actions[i];
+
+		if (a->kind != ACTION_POST)
+			continue;
+		if (!a->rate_limit_ms)
+			return NULL;
+		if (!limit || a->rate_limit_ms < limit->rate_limit_ms)
+			limit = a;
+	}
+	return limit;
+}

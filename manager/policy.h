@@ -359,6 +359,9 @@ struct policy {
 	size_t n_entries;
 };
 
+/* The action Post with the shortest rateLimit; NULL where there is none, or a Post without one. */
+const struct policy_action *policy_selector_limit(const struct policy_selector *s);
+
 void policy_free(struct policy *p);
 DEFINE_CLEANUP(struct policy *, policy_free)
 

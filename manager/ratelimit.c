@@ -174,30 +174,12 @@ static void put_arg(struct sample *s, const struct revshell_event *ev, const str
 	}
 }
 
-/* Post's limit; none where one of several Posts has none. */
-static const struct policy_action *limit_of(const struct policy_selector *s)
-{
-	const struct policy_action *limit = NULL;
-
-	for (size_t i = 0; i < s->n_actions; i++) {
-		const struct policy_action *a = &s->actions[i];
-
-		if (a->kind != ACTION_POST)
-			continue;
-		if (!a->rate_limit_ms)
-			return NULL;
-		if (!limit || a->rate_limit_ms < limit->rate_limit_ms)
-			limit = a;
-	}
-	return limit;
-}
-
 bool ratelimit_allows(struct ratelimit *l, const struct revshell_event *ev,
 		      const struct ruleset *rs, const struct ruleset_selector *sel)
 {
 	const struct policy *p = rs->policies.policies[sel->policy];
 	const struct policy_entry *e = &p->entries[sel->entry];
-	const struct policy_action *limit = limit_of(&e->selectors[sel->selector]);
+	const struct policy_action *limit = policy_selector_limit(&e->selectors[sel->selector]);
 	uint32_t scope, i;
 	struct sample s;
 	uint64_t key;

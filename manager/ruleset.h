@@ -72,8 +72,10 @@ struct ruleset_unit {
 	uint64_t word;
 };
 
-/* An executable that LINEAGE predicates name. Goes into the number trie by its path's hash. */
+/* An executable that LINEAGE or PARENT_LINEAGE predicates name. Goes into the number trie by its
+ * path's hash. */
 struct ruleset_lineage {
+	enum revshell_fact fact;
 	char *path;
 	uint64_t host;	  /* word for one reached in the host's mount namespace */
 	uint64_t foreign; /* in another one */
@@ -104,7 +106,7 @@ struct ruleset {
 	size_t n_unix_paths;
 	struct ruleset_unit *units; /* sorted by name */
 	size_t n_units;
-	struct ruleset_lineage *lineage; /* sorted by path */
+	struct ruleset_lineage *lineage; /* sorted by fact, path */
 	size_t n_lineage;
 	size_t n_predicates;
 	bool track_sock; /* some entry asks for the owners of sockets */

@@ -26,7 +26,11 @@ int BPF_PROG(rs_owner, struct socket *sock, int family, int type, int protocol, 
 	owner->uid = BPF_CORE_READ(task, cred, euid.val);
 	owner->loginuid = BPF_CORE_READ(task, loginuid.val);
 	owner->start_ns = BPF_CORE_READ(leader, start_boottime);
+	owner->args_len = task_read_args(task, owner->args);
+	owner->cwd_len = task_read_cwd(task, owner->cwd);
 	if (label) {
+		owner->label_flags = label->flags;
+		owner->exec_ns = label->exec_ns;
 		owner->parent_pid = label->parent_pid;
 		owner->parent_start_ns = label->parent_start_ns;
 		__builtin_memcpy(&owner->exe, &label->exe, sizeof(owner->exe));

@@ -26,6 +26,7 @@ int BPF_PROG(rs_fentry_tcp_close, struct sock *sk, long timeout)
 	call.sk = sk;
 	call.family = sk->__sk_common.skc_family;
 	call.ints[1] = timeout;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_CLOSE, tcp_close_decide, &call);
 	return 0;
 }
@@ -38,6 +39,7 @@ int BPF_PROG(rs_fentry_tcp_sendmsg, struct sock *sk, struct msghdr *msg, unsigne
 	call.sk = sk;
 	call.family = sk->__sk_common.skc_family;
 	call.ints[2] = size;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_SENDMSG, tcp_sendmsg_decide, &call);
 	return 0;
 }
@@ -50,6 +52,7 @@ int BPF_PROG(rs_fentry_tcp_set_state, struct sock *sk, int state)
 	call.sk = sk;
 	call.family = sk->__sk_common.skc_family;
 	call.ints[1] = state;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_SET_STATE, tcp_set_state_decide, &call);
 	return 0;
 }
@@ -62,6 +65,7 @@ int BPF_PROG(rs_fentry_udp_sendmsg, struct sock *sk, struct msghdr *msg, unsigne
 	call.sk = sk;
 	call.family = sk->__sk_common.skc_family;
 	call.ints[2] = size;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_UDP_SENDMSG, udp_sendmsg_decide, &call);
 	return 0;
 }
@@ -81,6 +85,7 @@ int BPF_PROG(rs_fexit_sk_alloc, struct net *net, int family, unsigned int priori
 	call.ints[1] = family;
 	call.ints[2] = priority;
 	call.ints[REVSHELL_INT_SLOT(4)] = kern;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_SK_ALLOC, sk_alloc_decide, &call);
 	return 0;
 }
@@ -92,6 +97,7 @@ int BPF_PROG(rs_fentry_sk_free, struct sock *sk)
 
 	call.sk = sk;
 	call.family = sk->__sk_common.skc_family;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_SK_FREE, sk_free_decide, &call);
 	return 0;
 }
@@ -103,6 +109,7 @@ int BPF_PROG(rs_fentry_under_sk_free, struct sock *sk)
 
 	call.sk = sk;
 	call.family = sk->__sk_common.skc_family;
+	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_UNDER_SK_FREE, under_sk_free_decide, &call);
 	return 0;
 }

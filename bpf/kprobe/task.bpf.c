@@ -103,6 +103,8 @@ int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
 	child->start_ns = task->start_boottime;
 	child->parent_pid = bpf_get_current_pid_tgid() >> 32;
 	child->parent_start_ns = parent->start_ns;
+	child->n_inherited = child->n_lineage;
+	child->inherited_lost = child->lineage_lost;
 	__builtin_memcpy(&child->parent, &child->exe, sizeof(child->parent));
 	return 0;
 }

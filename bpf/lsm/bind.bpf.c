@@ -7,8 +7,8 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(bind_decide, REVSHELL_HOOK_BIND,
 	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
 
-static __always_inline int bind_verdict(struct socket *sock, struct sockaddr *address, int addrlen,
-					int ret)
+static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct sockaddr *address,
+					int addrlen, int ret)
 {
 	struct rs_call call = {};
 
@@ -29,17 +29,18 @@ static __always_inline int bind_verdict(struct socket *sock, struct sockaddr *ad
 	call.sockaddr = address;
 	call.addrlen = addrlen;
 	call.ints[2] = addrlen;
+	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_BIND, bind_decide, &call));
 }
 
 SEC("?lsm/socket_bind")
 int BPF_PROG(rs_lsm_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
 {
-	return bind_verdict(sock, address, addrlen, ret);
+	return bind_verdict(ctx, sock, address, addrlen, ret);
 }
 
 SEC("?fmod_ret/security_socket_bind")
 int BPF_PROG(rs_fmod_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
 {
-	return bind_verdict(sock, address, addrlen, ret);
+	return bind_verdict(ctx, sock, address, addrlen, ret);
 }

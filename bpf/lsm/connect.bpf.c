@@ -7,7 +7,7 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(connect_decide, REVSHELL_HOOK_CONNECT,
 	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
 
-static __always_inline int connect_verdict(struct socket *sock, struct sockaddr *address,
+static __always_inline int connect_verdict(void *ctx, struct socket *sock, struct sockaddr *address,
 					   int addrlen, int ret)
 {
 	struct rs_call call = {};
@@ -32,17 +32,18 @@ static __always_inline int connect_verdict(struct socket *sock, struct sockaddr 
 	call.addrlen = addrlen;
 	call.is_destination = true;
 	call.ints[2] = addrlen;
+	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, connect_decide, &call));
 }
 
 SEC("?lsm/socket_connect")
 int BPF_PROG(rs_lsm_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
 {
-	return connect_verdict(sock, address, addrlen, ret);
+	return connect_verdict(ctx, sock, address, addrlen, ret);
 }
 
 SEC("?fmod_ret/security_socket_connect")
 int BPF_PROG(rs_fmod_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
 {
-	return connect_verdict(sock, address, addrlen, ret);
+	return connect_verdict(ctx, sock, address, addrlen, ret);
 }

@@ -6,7 +6,8 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 DEFINE_DECIDE(create_decide, REVSHELL_HOOK_CREATE, RS_DIMS_INTS, true)
 
-static __always_inline int create_verdict(int family, int type, int protocol, int kern, int ret)
+static __always_inline int create_verdict(void *ctx, int family, int type, int protocol, int kern,
+					  int ret)
 {
 	struct rs_call call = {};
 
@@ -18,17 +19,18 @@ static __always_inline int create_verdict(int family, int type, int protocol, in
 	call.ints[1] = type;
 	call.ints[2] = protocol;
 	call.ints[3] = kern;
+	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CREATE, create_decide, &call));
 }
 
 SEC("?lsm/socket_create")
 int BPF_PROG(rs_lsm_create, int family, int type, int protocol, int kern, int ret)
 {
-	return create_verdict(family, type, protocol, kern, ret);
+	return create_verdict(ctx, family, type, protocol, kern, ret);
 }
 
 SEC("?fmod_ret/security_socket_create")
 int BPF_PROG(rs_fmod_create, int family, int type, int protocol, int kern, int ret)
 {
-	return create_verdict(family, type, protocol, kern, ret);
+	return create_verdict(ctx, family, type, protocol, kern, ret);
 }

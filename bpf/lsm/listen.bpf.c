@@ -7,7 +7,7 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(listen_decide, REVSHELL_HOOK_LISTEN, RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT1),
 	      true)
 
-static __always_inline int listen_verdict(struct socket *sock, int backlog, int ret)
+static __always_inline int listen_verdict(void *ctx, struct socket *sock, int backlog, int ret)
 {
 	struct rs_call call = {};
 
@@ -22,17 +22,18 @@ static __always_inline int listen_verdict(struct socket *sock, int backlog, int 
 		return 0;
 	call.family = call.sk->__sk_common.skc_family;
 	call.ints[1] = backlog;
+	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_LISTEN, listen_decide, &call));
 }
 
 SEC("?lsm/socket_listen")
 int BPF_PROG(rs_lsm_listen, struct socket *sock, int backlog, int ret)
 {
-	return listen_verdict(sock, backlog, ret);
+	return listen_verdict(ctx, sock, backlog, ret);
 }
 
 SEC("?fmod_ret/security_socket_listen")
 int BPF_PROG(rs_fmod_listen, struct socket *sock, int backlog, int ret)
 {
-	return listen_verdict(sock, backlog, ret);
+	return listen_verdict(ctx, sock, backlog, ret);
 }

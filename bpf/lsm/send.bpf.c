@@ -7,7 +7,7 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(send_decide, REVSHELL_HOOK_SENDMSG, RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT2),
 	      true)
 
-static __always_inline int send_verdict(struct socket *sock, int size, int ret)
+static __always_inline int send_verdict(void *ctx, struct socket *sock, int size, int ret)
 {
 	struct rs_call call = {};
 
@@ -20,17 +20,18 @@ static __always_inline int send_verdict(struct socket *sock, int size, int ret)
 		return 0;
 	call.family = call.sk->__sk_common.skc_family;
 	call.ints[2] = size;
+	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SENDMSG, send_decide, &call));
 }
 
 SEC("?lsm/socket_sendmsg")
 int BPF_PROG(rs_lsm_send, struct socket *sock, struct msghdr *msg, int size, int ret)
 {
-	return send_verdict(sock, size, ret);
+	return send_verdict(ctx, sock, size, ret);
 }
 
 SEC("?fmod_ret/security_socket_sendmsg")
 int BPF_PROG(rs_fmod_send, struct socket *sock, struct msghdr *msg, int size, int ret)
 {
-	return send_verdict(sock, size, ret);
+	return send_verdict(ctx, sock, size, ret);
 }

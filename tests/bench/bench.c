@@ -314,7 +314,7 @@ static struct ruleset *make_ruleset(const struct bench *b, struct backend *backe
 	return world_compile(backend, &set);
 }
 
-static int ignore_event(const struct revshell_event *ev, void *userdata)
+static int ignore_event(const struct revshell_event *ev, size_t size, void *userdata)
 {
 	++*(size_t *)userdata;
 	return 0;

@@ -163,7 +163,7 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 			fill_event(b, o, &ev);
 			b->stats[REVSHELL_STAT_EVENTS]++;
 			n++;
-			r = fn(&ev, userdata);
+			r = fn(&ev, sizeof(ev), userdata);
 		}
 		json_decref(o);
 		if (r < 0)

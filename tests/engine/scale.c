@@ -298,7 +298,7 @@ struct seen {
 	char exe[REVSHELL_PATH_INLINE];
 };
 
-static int see_event(const struct revshell_event *ev, void *userdata)
+static int see_event(const struct revshell_event *ev, size_t size, void *userdata)
 {
 	struct seen *seen = userdata;
 

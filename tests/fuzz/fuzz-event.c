@@ -106,21 +106,23 @@ static int check_event(json_t *event, const struct ruleset_selector *sel, void *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct ruleset *rs = fixed_ruleset();
-	struct revshell_event ev = {};
+	static const struct event_host host = {1700000000000000000LL, "node", NULL};
+	struct revshell_event_more more = {};
+	const struct revshell_event *ev = &more.ev;
 	struct seen seen = {};
 	int n, bits = 0;
 
-	memcpy(&ev, data, size < sizeof(ev) ? size : sizeof(ev));
-	fuzz_assert(event_expand(&ev, sizeof(ev) - 1, rs, 0, "n", NULL, check_event, &seen) ==
+	memcpy(&more, data, size < sizeof(more) ? size : sizeof(more));
+	fuzz_assert(event_expand(ev, sizeof(*ev) - 1, rs, &host, NULL, check_event, &seen) ==
 		    -EBADMSG);
 	fuzz_assert(seen.n == 0);
-	n = event_expand(&ev, sizeof(ev), rs, 1700000000000000000LL, "node", NULL, check_event,
+	n = event_expand(ev, size & 1 ? sizeof(more) : sizeof(*ev), rs, &host, NULL, check_event,
 			 &seen);
 	fuzz_assert(n == -EBADMSG || n >= 0);
 	if (n < 0)
 		return 0;
 	for (size_t w = 0; w < REVSHELL_WORDS; w++)
-		bits += __builtin_popcountll(ev.match[w]);
+		bits += __builtin_popcountll(ev->match[w]);
 	fuzz_assert(n == bits && n == seen.n);
 	return 0;
 }

@@ -109,27 +109,39 @@ static bool match_units(const struct policy_selector *s, const struct naive_proc
 	return true;
 }
 
-static bool match_lineage(const struct policy_selector *s, const struct naive_call *call,
-			  const struct naive_role *role)
+/* Whether an executable that a filter follows is among exe and the first n of the lineage. */
+static bool match_followed(const struct policy_path_filter *filters, size_t n_filters,
+			   const struct naive_exe *exe, size_t n, bool lost,
+			   const struct naive_call *call, const struct naive_role *role)
 {
-	for (size_t i = 0; i < s->n_binaries; i++) {
-		const struct policy_path_filter *f = &s->binaries[i];
+	for (size_t i = 0; i < n_filters; i++) {
+		const struct policy_path_filter *f = &filters[i];
 		bool exempts = !role->by_path && (f->op == OP_IN ? role->shields : role->denies);
 		bool found = false;
 
 		if (!f->follow_children)
 			continue;
-		for (size_t k = 0; k <= NAIVE_ANCESTORS; k++) {
-			const struct naive_exe *exe =
-				k < NAIVE_ANCESTORS ? &call->process.lineage[k] : &call->exe;
+		for (size_t k = 0; k <= n; k++) {
+			const struct naive_exe *one = k < n ? &call->process.lineage[k] : exe;
 
-			if (exe->path && !(exempts && exe->foreign))
-				found |= names(&f->values, exe->path);
+			if (one->path && !(exempts && one->foreign))
+				found |= names(&f->values, one->path);
 		}
-		if (!conclude(f->op, found, !call->exe.path || call->process.lineage_lost, role))
+		if (!conclude(f->op, found, !exe->path || lost, role))
 			return false;
 	}
 	return true;
+}
+
+static bool match_lineage(const struct policy_selector *s, const struct naive_call *call,
+			  const struct naive_role *role)
+{
+	const struct naive_process *p = &call->process;
+
+	return match_followed(s->binaries, s->n_binaries, &call->exe, NAIVE_ANCESTORS,
+			      p->lineage_lost, call, role) &&
+	       match_followed(s->parent_binaries, s->n_parent_binaries, &call->parent,
+			      p->n_inherited, p->inherited_lost, call, role);
 }
 
 bool naive_match_process(const struct policy_selector *s, const struct naive_call *call,

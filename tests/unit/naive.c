@@ -291,7 +291,8 @@ static bool match_selector(const struct policy *p, const struct policy_entry *e,
 		    !match_path(p, &s->binaries[k], &call->exe, denies, shields))
 			return false;
 	for (size_t k = 0; k < s->n_parent_binaries; k++)
-		if (!match_path(p, &s->parent_binaries[k], &call->parent, denies, shields))
+		if (!s->parent_binaries[k].follow_children &&
+		    !match_path(p, &s->parent_binaries[k], &call->parent, denies, shields))
 			return false;
 	if (!naive_match_process(s, call, opts, &role))
 		return false;

@@ -47,7 +47,9 @@ struct naive_process {
 	const char *units[NAIVE_ANCESTORS];	   /* NULL: none */
 	bool units_lost;			   /* there are more */
 	struct naive_exe lineage[NAIVE_ANCESTORS]; /* earlier executables; path NULL: none */
+	size_t n_inherited;			   /* the first of them: the parent's */
 	bool lineage_lost;			   /* there were more */
+	bool inherited_lost;			   /* of the parent's */
 };
 
 struct naive_call {

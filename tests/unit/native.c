@@ -88,10 +88,11 @@ static __u64 number_word(const struct ruleset *rs, __u32 space, __u64 value)
 	return n ? n->result : 0;
 }
 
-static __u64 lineage_word(const struct ruleset *rs, const struct naive_exe *exe)
+static __u64 lineage_word(const struct ruleset *rs, enum revshell_fact fact,
+			  const struct naive_exe *exe)
 {
 	for (size_t i = 0; exe->path && i < rs->n_lineage; i++)
-		if (!strcmp(rs->lineage[i].path, exe->path))
+		if (rs->lineage[i].fact == fact && !strcmp(rs->lineage[i].path, exe->path))
 			return exe->foreign ? rs->lineage[i].foreign : rs->lineage[i].host;
 	return 0;
 }
@@ -136,11 +137,16 @@ static __u64 rs_obj_predicates(const struct ruleset *rs, const struct revshell_h
 	for (size_t i = 0; i < NAIVE_ANCESTORS; i++) {
 		LABEL_FACT(FORK, p->pids[i]);
 		LABEL_FACT(NSPID_FORK, p->nspids[i]);
-		word |= lineage_word(rs, &p->lineage[i]);
+		word |= lineage_word(rs, REVSHELL_FACT_LINEAGE, &p->lineage[i]);
+		if (i < p->n_inherited)
+			word |= lineage_word(rs, REVSHELL_FACT_PARENT_LINEAGE, &p->lineage[i]);
 		word |= unit_word(rs, p->units[i]);
 	}
 #undef LABEL_FACT
-	word |= lineage_word(rs, &call->exe);
+	word |= lineage_word(rs, REVSHELL_FACT_LINEAGE, &call->exe);
+	word |= lineage_word(rs, REVSHELL_FACT_PARENT_LINEAGE, &call->parent);
+	if (!call->parent.path || p->inherited_lost)
+		word |= number_word(rs, REVSHELL_SPACE_UNKNOWN(REVSHELL_FACT_PARENT_LINEAGE), 0);
 	if (!call->exe.path || p->lineage_lost)
 		word |= number_word(rs, REVSHELL_SPACE_UNKNOWN(REVSHELL_FACT_LINEAGE), 0);
 	if (p->units_lost)

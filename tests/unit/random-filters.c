@@ -285,6 +285,8 @@ void random_process(struct random_source *r, const char *const *paths, size_t n_
 		.stdio = random_below(r, 8),
 		.units_lost = one_in(r, 8),
 		.lineage_lost = one_in(r, 8),
+		.inherited_lost = one_in(r, 8),
+		.n_inherited = random_below(r, NAIVE_ANCESTORS + 1),
 	};
 	for (size_t i = 0; i < NAIVE_ANCESTORS; i++) {
 		p->pids[i] = 1 + random_below(r, 20);

@@ -161,8 +161,8 @@ static void random_strings(struct random_source *r, const char *const *pool, siz
 		v->strings[i].text = xstrdup(pool[random_below(r, n)]);
 }
 
-static void random_paths(struct random_source *r, bool lineage,
-			 struct policy_path_filter **ret_filters, size_t *ret_n)
+static void random_paths(struct random_source *r, struct policy_path_filter **ret_filters,
+			 size_t *ret_n)
 {
 	size_t n = 1 + one_in(r, 5);
 
@@ -171,7 +171,7 @@ static void random_paths(struct random_source *r, bool lineage,
 	for (size_t i = 0; i < n; i++) {
 		struct policy_path_filter *f = &(*ret_filters)[i];
 
-		if (lineage && one_in(r, 5)) {
+		if (one_in(r, 5)) {
 			random_lineage_filter(r, paths, ARRAY_SIZE(paths), f);
 			continue;
 		}
@@ -285,9 +285,9 @@ static void random_selector(struct random_source *r, const struct policy_entry *
 			    struct policy_selector *s)
 {
 	if (one_in(r, 2))
-		random_paths(r, true, &s->binaries, &s->n_binaries);
+		random_paths(r, &s->binaries, &s->n_binaries);
 	if (one_in(r, 4))
-		random_paths(r, false, &s->parent_binaries, &s->n_parent_binaries);
+		random_paths(r, &s->parent_binaries, &s->n_parent_binaries);
 	s->n_args = e->n_args ? random_below(r, 4) : 0;
 	s->args = xcalloc(s->n_args, sizeof(*s->args));
 	for (size_t i = 0; i < s->n_args; i++)

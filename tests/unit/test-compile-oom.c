@@ -6,6 +6,8 @@
 #include "oom.h"
 #include "policy-helpers.h"
 
+static const struct event_host host = {0, "host", NULL};
+
 static const char text[] = POLICY_HEAD
 	"spec:\n"
 	"  kprobes:\n"
@@ -124,13 +126,12 @@ static void test_event(void **state)
 		bool failed;
 		long n = 0;
 
-		assert_int_equal(event_expand(&ev, sizeof(ev), rs, 0, "host", NULL, format, &good),
-				 2);
+		assert_int_equal(event_expand(&ev, sizeof(ev), rs, &host, NULL, format, &good), 2);
 		do {
 			int r;
 
 			oom_arm(n++);
-			r = event_expand(&ev, sizeof(ev), rs, 0, "host", NULL, format, &t);
+			r = event_expand(&ev, sizeof(ev), rs, &host, NULL, format, &t);
 			failed = oom_disarm();
 			assert_true(r == 2 || (failed && r == -ENOMEM));
 			/* a line that lacks something must not pass for a complete one */

@@ -580,22 +580,6 @@ static void test_track_sock_and_report(void **state)
 
 static void test_not_supported(void **state)
 {
-	static const struct {
-		const char *selector;
-		const char *message;
-	} rows[] = {
-		{"    - matchParentBinaries: [{operator: In, values: [/a], followChildren: "
-		 "true}]\n",
-		 "followChildren in matchParentBinaries is not supported yet"},
-		{"    - matchActions: [{action: Post, kernelStackTrace: true}]\n", "stack trace"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		_cleanup_free_ char *text = NULL;
-
-		assert_true(asprintf(&text, TCP_POLICY "%s", rows[i].selector) > 0);
-		assert_not_compiled(text, &all_hooks, -EINVAL, "not-supported", rows[i].message);
-	}
 	assert_not_compiled(POLICY_HEAD
 			    "spec:\n"
 			    "  kprobes:\n"

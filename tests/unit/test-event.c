@@ -10,6 +10,8 @@
 
 #define OFFSET 1700000000000000000LL
 
+static const struct event_host host = {OFFSET, "host", NULL};
+
 static const struct ruleset_options all_hooks = {.observe_tcp_connect = true,
 						 .observe_listen_start = true};
 
@@ -54,6 +56,9 @@ static const char policies[] =
 		    "  - call: tcp_sendmsg\n"
 		    "    syscall: false\n"
 		    "    args: [{index: 0, type: sock}, {index: 2, type: size_t}]\n"
+		    "    selectors:\n"
+		    "    - matchActions: [{action: Post, kernelStackTrace: true, "
+		    "userStackTrace: true}]\n"
 		    "  - call: sk_alloc\n"
 		    "    syscall: false\n"
 		    "    return: true\n"
@@ -91,7 +96,10 @@ enum {
 
 struct fixture {
 	struct ruleset *rs;
-	struct revshell_event ev;
+	union {
+		struct revshell_event ev;
+		struct revshell_event_more more;
+	};
 	json_t *event; /* the last one expanded */
 	int n;
 };
@@ -165,7 +173,7 @@ static int keep(json_t *event, const struct ruleset_selector *sel, void *userdat
 
 static int expand(struct fixture *f)
 {
-	return event_expand(&f->ev, sizeof(f->ev), f->rs, OFFSET, "host", NULL, keep, f);
+	return event_expand(&f->ev, sizeof(f->more), f->rs, &host, NULL, keep, f);
 }
 
 /* The event of one selector, checked to survive every way of printing it. */
@@ -365,7 +373,7 @@ static void test_owner(void **state)
 	struct fixture *f = *state;
 	const json_t *e;
 
-	f->ev.owner = (struct revshell_owner){
+	f->more.owner = (struct revshell_owner){
 		.pid = 77,
 		.tid = 78,
 		.uid = 5,
@@ -374,6 +382,10 @@ static void test_owner(void **state)
 		.parent_pid = 70,
 		.exe = {.flags = REVSHELL_EXE_KNOWN, .path_len = 14, .path = "/usr/sbin/sshd"},
 		.parent = {.flags = REVSHELL_EXE_KNOWN, .path_len = 10, .path = "/sbin/init"},
+		.args_len = 8,
+		.args = "sshd\0-D",
+		.cwd_len = 4,
+		.cwd = "/run",
 	};
 	f->ev.hook = REVSHELL_HOOK_TCP_CLOSE;
 	e = get(expand_one(f, 0), "process_kprobe");
@@ -387,22 +399,53 @@ static void test_owner(void **state)
 	assert_number(e, "current.pid", 4211);
 	assert_text(e, "current.binary", "/usr/bin/nc");
 
+	assert_text(e, "process.arguments", "-D");
+	assert_text(e, "process.cwd", "/run");
+
 	/* one's own: all is known of it */
-	f->ev.owner.pid = f->ev.pid;
+	f->more.owner.pid = f->ev.pid;
 	e = get(expand_one(f, 0), "process_kprobe");
 	assert_number(e, "process.pid", 4211);
 	assert_text(e, "process.cwd", "/home/u");
 
 	/* an unknown one, another policy's */
-	f->ev.owner.pid = 0;
+	f->more.owner.pid = 0;
 	assert_null(get(expand_one(f, 0), "process_kprobe.current"));
-	f->ev.owner.pid = 77;
+	f->more.owner.pid = 77;
 	f->ev.hook = REVSHELL_HOOK_CONNECT;
 	e = get(expand_one(f, AHEAD), "process_kprobe");
 	assert_number(e, "process.pid", 4211);
 	assert_null(get(e, "current"));
 
-	f->ev.owner.exe.path_len = REVSHELL_PATH_MAX + 1;
+	f->more.owner.exe.path_len = REVSHELL_PATH_MAX + 1;
+	assert_int_equal(expand(f), -EBADMSG);
+}
+
+/* Frames as far as they are known; without symbols a kernel address stands for itself. */
+static void test_stacks(void **state)
+{
+	struct fixture *f = *state;
+	const json_t *e;
+
+	f->ev.hook = REVSHELL_HOOK_TCP_SENDMSG;
+	f->more.n_kernel_stack = 2;
+	f->more.kernel_stack[0] = 0xffffffff81000010;
+	f->more.kernel_stack[1] = 0xffffffff81000020;
+	f->more.n_user_stack = 1;
+	f->more.user_stack[0] = 0x1000;
+	f->ev.pid = 0;
+	e = get(expand_one(f, 0), "process_kprobe");
+	assert_int_equal(json_array_size(get(e, "kernel_stack_trace")), 2);
+	assert_text(json_array_get(get(e, "kernel_stack_trace"), 0), "address",
+		    "18446744071578845200");
+	assert_text(json_array_get(get(e, "user_stack_trace"), 0), "address", "4096");
+
+	/* asked for by none of the others */
+	f->ev.hook = REVSHELL_HOOK_CONNECT;
+	e = get(expand_one(f, AHEAD), "process_kprobe");
+	assert_null(get(e, "kernel_stack_trace"));
+
+	f->more.n_user_stack = REVSHELL_STACK_FRAMES + 1;
 	assert_int_equal(expand(f), -EBADMSG);
 }
 
@@ -416,8 +459,7 @@ static void test_unwanted(void **state)
 	struct fixture *f = *state;
 
 	f->ev.match[0] = 1 << AHEAD | 1 << LSM;
-	assert_int_equal(
-		event_expand(&f->ev, sizeof(f->ev), f->rs, OFFSET, "host", refuse, keep, f), 0);
+	assert_int_equal(event_expand(&f->ev, sizeof(f->more), f->rs, &host, refuse, keep, f), 0);
 	assert_int_equal(f->n, 0);
 }
 
@@ -469,7 +511,7 @@ static void test_several(void **state)
 	f->ev.match[0] = 7;
 	assert_int_equal(expand(f), 3);
 	assert_int_equal(f->n, 3);
-	assert_int_equal(event_expand(&f->ev, sizeof(f->ev), f->rs, OFFSET, "host", NULL, stop, f),
+	assert_int_equal(event_expand(&f->ev, sizeof(f->more), f->rs, &host, NULL, stop, f),
 			 -ECANCELED);
 	f->ev.match[0] = 0;
 	assert_int_equal(expand(f), 0);
@@ -503,7 +545,7 @@ static void test_refused(void **state)
 	REFUSED(f->ev.exe.path_len = REVSHELL_PATH_MAX + 1);
 	REFUSED(f->ev.parent.path_len = UINT32_MAX);
 	f->ev = good;
-	assert_int_equal(event_expand(&f->ev, sizeof(f->ev) - 1, f->rs, 0, "host", NULL, keep, f),
+	assert_int_equal(event_expand(&f->ev, sizeof(f->ev) - 1, f->rs, &host, NULL, keep, f),
 			 -EBADMSG);
 	assert_int_equal(f->n, 0);
 	/* at the limit */
@@ -636,11 +678,11 @@ static void test_format_anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_ahead),	    TEST(test_process), TEST(test_lsm),
-		TEST(test_owner),	    TEST(test_return),	TEST(test_unwanted),
-		TEST(test_verdicts),	    TEST(test_several), TEST(test_refused),
-		TEST(test_hostile),	    TEST(test_wrapped), TEST(test_compact),
-		TEST(test_format_anything),
+		TEST(test_ahead),    TEST(test_process),	 TEST(test_lsm),
+		TEST(test_owner),    TEST(test_stacks),		 TEST(test_return),
+		TEST(test_unwanted), TEST(test_verdicts),	 TEST(test_several),
+		TEST(test_refused),  TEST(test_hostile),	 TEST(test_wrapped),
+		TEST(test_compact),  TEST(test_format_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@
 
 #define MAX_CALLS 4000
 
+static const struct event_host host = {0, "host", NULL};
+
 static const struct ruleset_options all_hooks = {
 	.observe_tcp_connect = true,
 	.observe_listen_start = true,
@@ -178,7 +180,7 @@ static void check_event(const struct sample *s, const struct naive_call *call)
 		ev.sa.path_len = strlen(call->object.un_path);
 		memcpy(ev.sa.path, call->object.un_path, ev.sa.path_len);
 	}
-	assert_int_equal(event_expand(&ev, sizeof(ev), s->rs, 0, "host", NULL, keep, &event), 1);
+	assert_int_equal(event_expand(&ev, sizeof(ev), s->rs, &host, NULL, keep, &event), 1);
 	body = json_object_get(event,
 			       e->section == SECTION_LSMHOOKS ? "process_lsm" : "process_kprobe");
 	assert_string_equal(json_string_value(json_object_get(body, "function_name")),
@@ -315,6 +317,7 @@ static const char *const filters[] = {
 	"matchBinaries: [{operator: %s, values: [/usr/bin/nc, /bin/sh]}]",
 	"matchBinaries: [{operator: %s, values: [/usr/bin/bash], followChildren: true}]",
 	"matchParentBinaries: [{operator: %s, values: [/usr/bin/nc, /bin/sh]}]",
+	"matchParentBinaries: [{operator: %s, values: [/usr/bin/bash], followChildren: true}]",
 	"matchPIDs: [{operator: %s, values: [2, 5, 11]}]",
 	"matchPIDs: [{operator: %s, values: [2, 5, 11], followForks: true}]",
 	"matchPIDs: [{operator: %s, values: [2, 5, 11], isNamespacePID: true}]",

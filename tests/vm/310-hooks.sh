@@ -108,7 +108,7 @@ tcp_close AF_INET/SOCK_STREAM/IPPROTO_TCP/TCP_ESTABLISHED/127.0.0.1/1/4444' "$(c
 check_events 'listening' 'security_socket_create 2 1 0 0
 security_socket_bind AF_INET/SOCK_STREAM/IPPROTO_TCP/TCP_CLOSE/0.0.0.0/0/0 AF_INET/-/-/-/127.0.0.1/4445/0 16
 security_socket_listen AF_INET/SOCK_STREAM/IPPROTO_TCP/TCP_CLOSE/127.0.0.1/4445/0 8
-inet_csk_listen_start AF_INET/SOCK_STREAM/IPPROTO_TCP/TCP_LISTEN/127.0.0.1/4445/0'
+inet_csk_listen_start AF_INET/SOCK_STREAM/IPPROTO_TCP/TCP_CLOSE/127.0.0.1/4445/0'
 
 "$TARGET" --quiet udp4 sendto 127.0.0.1 4446
 check_events 'a datagram' 'security_socket_create 2 2 0 0

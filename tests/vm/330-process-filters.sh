@@ -56,6 +56,7 @@ netns=$(readlink /proc/self/ns/net | tr -cd 0-9)
 	deny capability 4515 'matchCapabilities: [{type: Effective, operator: In, values: [CAP_NET_RAW]}]'
 	deny capability-not 4516 'matchCapabilities: [{type: Effective, operator: NotIn, values: [CAP_NET_RAW]}]'
 	deny children 4517 "matchBinaries: [{operator: In, followChildren: true, values: [\"$T/bin/ancestor\"]}]"
+	deny parents 4519 "matchParentBinaries: [{operator: In, followChildren: true, values: [\"$T/bin/ancestor\"]}]"
 	deny parent 4518 "matchParentBinaries: [{operator: In, values: [\"$T/bin/ancestor\"]}]"
 } | sed 1d | policy filters.yaml
 marker_policy
@@ -114,6 +115,10 @@ by_script() {
 }
 by_ancestor() {
 	"$T/bin/ancestor" -c '"$@"; exit $?' - "$@"
+}
+# The same process, which was the ancestor before.
+by_former() {
+	"$T/bin/ancestor" -c 'exec "$@"' - "$@"
 }
 by_descendant() {
 	"$T/bin/ancestor" -c '"$@"; exit $?' - bash -c '"$@"; exit $?' - "$@"
@@ -202,6 +207,11 @@ allowed 'a child of another' 4517
 denied 'a child of a parent' 4518 by_ancestor
 allowed 'a grandchild of a parent' 4518 by_descendant
 allowed 'a child of another parent' 4518
+denied 'the parent or one of its own: a child' 4519 by_ancestor
+denied 'the parent or one of its own: a grandchild' 4519 by_descendant
+allowed 'the parent or one of its own: itself before' 4519 by_former
+denied 'the same, for itself and not for its parent' 4517 by_former
+allowed 'the parent or one of its own: another' 4519
 check_reported 'ancestors'
 rmdir "$group/test.service/inner" "$group/test.service" "$group"
 finish

@@ -77,9 +77,9 @@ track() {
 track itself 4444 "$python"
 track exec 8888 "$perl"
 track orphan 1337 "$python"
-check_equal 'orphan: what is told of the creator' "0 execve true true" \
+check_equal 'orphan: what is told of the creator' "0 execve true -S -E $T/track.py orphan 1337 true" \
 	"$(jq -r '.process_kprobe | select(.policy_name != "marker") | [.process.uid.value, (.process.flags | split(" ")[0]),
-		.process.exec_id == .current.parent_exec_id, .process.parent_exec_id == .parent.exec_id]
+		.process.exec_id == .current.parent_exec_id, .process.arguments, .process.parent_exec_id == .parent.exec_id]
 		| map(tostring) | join(" ")' "$T/events.new")"
 track passed 9001 "$python"
 

@@ -21,6 +21,20 @@ spec:
     - matchArgs: [{index: 0, operator: DPort, values: ["4444"]}]
       matchActions: [{action: Sigkill}]
 END
+policy stacks.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: stacks
+spec:
+  kprobes:
+  - call: tcp_connect
+    syscall: false
+    args: [{index: 0, type: sock}]
+    selectors:
+    - matchArgs: [{index: 0, operator: DPort, values: ["4446"]}]
+      matchActions: [{action: Post, kernelStackTrace: true, userStackTrace: true}]
+END
 marker_policy
 start_daemon "$T/policies" || exit 1
 follow_events
@@ -59,16 +73,26 @@ check_equal 'monitoring: reported' "8 tcp_connect $python 4444 KPROBE_ACTION_SIG
 	"$(sort "$T/events.lines" | uniq -c | sed 's/^ *//')"
 
 enforce on
+n=1000
 : >"$T/got"
 : >"$T/got6"
 capture_start 4444
-check_equal 'all of 200 are killed' '200 0' "$(attempts 200 4444)"
+check_equal "all of $n are killed" "$n 0" "$(attempts $n 4444)"
 capture_stop
 check_equal 'no packet was sent' 0 "$PACKETS"
 check_equal 'none was accepted' '' "$(cat "$T/got" "$T/got6")"
 new_events "$line" >"$T/events.lines"
-check_equal 'each is reported' "200 tcp_connect $python 4444 KPROBE_ACTION_SIGKILL killed" \
+check_equal 'each is reported' "$n tcp_connect $python 4444 KPROBE_ACTION_SIGKILL killed" \
 	"$(sort "$T/events.lines" | uniq -c | sed 's/^ *//')"
 check_equal 'another port is none of it' '0 4' "$(attempts 4 4445)"
 check_events 'without a report' ''
+
+"$PROBE" tcp4 connect 127.0.0.1 4446 >"$T/probe.out"
+check_events 'call stacks: who called whom in the kernel' 'tcp_connect tcp_v4_connect' \
+	'.process_kprobe | [.function_name] + [.kernel_stack_trace[].symbol | select(. == "tcp_v4_connect")] | join(" ")'
+stacks() {
+	jq -es "[.[] | .process_kprobe | select(.policy_name == \"stacks\")] | length == 1 and (.[0] | $1)" "$T/events.new"
+}
+check 'call stacks: offsets into functions' stacks '.kernel_stack_trace | all(.offset | tonumber < 65536)'
+check 'call stacks: where the process called from' stacks '.user_stack_trace | length >= 1 and all(.address | tonumber > 0)'
 finish
