@@ -161,6 +161,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	if (!ev)
 		return 0;
 	ev->suppressed = out.mix;
+	ev->by_send = call->by_send;
 	ev->generation = cfg->generation;
 	ev->hook = hook;
 	ev->error = error;

@@ -61,6 +61,8 @@ enum bpf_map_type {
 #define AF_UNIX			       1
 #define AF_INET			       2
 #define AF_INET6		       10
+#define AF_NETLINK		       16
+#define AF_PACKET		       17
 #define SOCK_STREAM		       1
 #define S_IFMT			       00170000
 #define S_IFSOCK		       0140000

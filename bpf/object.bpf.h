@@ -29,7 +29,8 @@ struct rs_call {
 	/* small, since the stack is */
 	__s16 error; /* out: 0 or the denial's -errno */
 	__u8 hook;
-	__u8 is_destination; /* 1: sockaddr is where packets will go */
+	bool is_destination : 1; /* sockaddr is where packets will go */
+	bool by_send : 1;	 /* a message carries it, not connect(2) */
 };
 
 static __always_inline void addr_read(struct rs_addr *addr, const void *sockaddr, __u32 family)

@@ -542,7 +542,7 @@ struct revshell_event {
 	__u32 args_len; /* bytes of args in use, NUL-separated, argv[0] first; the rest is random */
 	__u32 cwd_len;	/* likewise */
 	__u32 suppressed; /* records like this one that rate limits kept back since the last */
-	__u32 pad;
+	__u32 by_send;	  /* 1: hook is CONNECT, but a message carried the address */
 	struct revshell_exe exe;
 	struct revshell_exe parent;
 	char args[REVSHELL_ARGS_SIZE];

@@ -28,6 +28,7 @@ struct backend {
 	enum backend_kind kind;
 	bool have_task_storage;
 	bool have_socket_cookie;
+	bool have_sock_from_file;
 	struct revshell_bpf *skel;
 	struct maps_outer outer;
 	struct maps_slot slots[REVSHELL_SLOTS];

@@ -15,7 +15,8 @@
 enum {
 	FOUND_CONNECT_DENIED = 1,
 	FOUND_LISTEN_DENIED = 2,
-	FOUND_NO_SOCKET = 4,
+	FOUND_SEND_DENIED = 4,
+	FOUND_NO_SOCKET = 8,
 };
 
 /*
@@ -26,14 +27,17 @@ static int child_try(void)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "\0revshell-selftest"};
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int found = 0;
 
-	if (s < 0)
+	if (s < 0 || datagrams < 0)
 		return FOUND_NO_SOCKET;
 	if (connect(s, (struct sockaddr *)&un, sizeof(un)) < 0 && errno == EPERM)
 		found |= FOUND_CONNECT_DENIED;
 	if (listen(s, 1) < 0 && errno == EPERM)
 		found |= FOUND_LISTEN_DENIED;
+	if (sendto(datagrams, "", 1, 0, (struct sockaddr *)&un, sizeof(un)) < 0 && errno == EPERM)
+		found |= FOUND_SEND_DENIED;
 	return found;
 }
 
@@ -75,7 +79,7 @@ static int run_child(struct backend *b, bool armed)
 
 int backend_selftest(struct backend *b, char **ret_reason)
 {
-	const int both = FOUND_CONNECT_DENIED | FOUND_LISTEN_DENIED;
+	const int all = FOUND_CONNECT_DENIED | FOUND_LISTEN_DENIED | FOUND_SEND_DENIED;
 	int control, found;
 	uint32_t n;
 
@@ -86,9 +90,11 @@ int backend_selftest(struct backend *b, char **ret_reason)
 	if (found < 0)
 		return found;
 	n = b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_CONNECT] +
-	    b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_LISTEN];
-	if (control == 0 && found == both && n == 2) {
-		b->selftest = strdup("passed: connect and listen of a test process were denied");
+	    b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_LISTEN] +
+	    b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_SENDMSG];
+	if (control == 0 && found == all && n == 3) {
+		b->selftest =
+			strdup("passed: connect, listen and sendto of a test process were denied");
 		return b->selftest ? 0 : -ENOMEM;
 	}
 	if (asprintf(
@@ -96,9 +102,9 @@ int backend_selftest(struct backend *b, char **ret_reason)
 		    "self-test failed: the programs are attached, but of a test process's calls %s "
 		    "(%u seen by the programs)%s",
 		    found & FOUND_NO_SOCKET ? "none could be made"
-		    : found == 0	    ? "connect and listen were not denied"
-		    : found == both	    ? "some were denied without cause"
-					    : "one of connect and listen was not denied",
+		    : found == 0	    ? "connect, listen and sendto were not denied"
+		    : found == all	    ? "some were denied without cause"
+					    : "one of connect, listen and sendto was not denied",
 		    n,
 		    b->kind == BACKEND_LSM
 			    ? "; bpf has to be in the kernel's list of LSMs: boot with lsm=...,bpf"

@@ -64,10 +64,16 @@ const struct backend_program backend_programs[] = {
 	{"rs_fork", REVSHELL_HOOK_MAX, .lsm = true, .fmod_ret = true},
 	{"rs_free", REVSHELL_HOOK_MAX, .lsm = true, .fmod_ret = true},
 	VERDICT("connect", REVSHELL_HOOK_CONNECT),
+	VERDICT("sendto", REVSHELL_HOOK_CONNECT),
 	VERDICT("listen", REVSHELL_HOOK_LISTEN),
 	VERDICT("bind", REVSHELL_HOOK_BIND, .on_demand = true),
 	VERDICT("send", REVSHELL_HOOK_SENDMSG, .on_demand = true),
 	VERDICT("create", REVSHELL_HOOK_CREATE, .on_demand = true),
+	VERDICT("accept", REVSHELL_HOOK_ACCEPT, .on_demand = true),
+	VERDICT("option", REVSHELL_HOOK_SETSOCKOPT, .on_demand = true),
+	VERDICT("sctp", REVSHELL_HOOK_SCTP_BIND_CONNECT, .on_demand = true),
+	VERDICT("receive", REVSHELL_HOOK_FILE_RECEIVE, .on_demand = true),
+	VERDICT("tun", REVSHELL_HOOK_TUN_DEV_CREATE, .on_demand = true),
 	{"rs_owner", REVSHELL_HOOK_MAX, .lsm = true, .fmod_ret = true, .on_demand = true,
 	 .track_sock = true},
 	OBSERVE("rs_fentry_tcp_connect", REVSHELL_HOOK_TCP_CONNECT),
@@ -86,6 +92,9 @@ _Static_assert(ARRAY_SIZE(backend_programs) <= BACKEND_MAX_LINKS, "room for link
 static bool program_belongs(const struct backend *b, const struct backend_program *p)
 {
 	if (strcmp(p->name, "rs_free") == 0 && b->have_task_storage)
+		return false;
+	/* so did the helper that finds a file's socket */
+	if (p->hook == REVSHELL_HOOK_FILE_RECEIVE && !b->have_sock_from_file)
 		return false;
 	/* tracing programs came to socket storage and to task storage in the same release */
 	if (p->track_sock && !b->have_task_storage)
@@ -404,6 +413,7 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		return -EOPNOTSUPP;
 	}
 	b->have_task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1;
+	b->have_sock_from_file = kernel_has_function("bpf_sock_from_file");
 	b->have_socket_cookie = kernel_has_function("bpf_get_socket_ptr_cookie");
 	r = load_object(b, NULL, opts->ring_size, &b->skel, reason);
 	if (r < 0)

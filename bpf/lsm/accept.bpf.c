@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * accept(2): judged by the listening socket, so that one from before the policy, inherited or
+ * received, is caught here. The socket to be has nothing to show yet.
+ */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(accept_decide, REVSHELL_HOOK_ACCEPT, RS_DIMS_SOCK, true)
+
+static __always_inline int accept_verdict(void *ctx, struct socket *sock, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, nothing can be accepted */
+	if (!call.sk)
+		return 0;
+	call.family = call.sk->__sk_common.skc_family;
+	call.ctx = ctx;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_ACCEPT, accept_decide, &call));
+}
+
+SEC("?lsm/socket_accept")
+int BPF_PROG(rs_lsm_accept, struct socket *sock, struct socket *newsock, int ret)
+{
+	return accept_verdict(ctx, sock, ret);
+}
+
+SEC("?fmod_ret/security_socket_accept")
+int BPF_PROG(rs_fmod_accept, struct socket *sock, struct socket *newsock, int ret)
+{
+	return accept_verdict(ctx, sock, ret);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* setsockopt(2): level and name of the option, such as source routes; not its value. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(option_decide, REVSHELL_HOOK_SETSOCKOPT,
+	      RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT1) | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
+
+static __always_inline int option_verdict(void *ctx, struct socket *sock, int level, int name,
+					  int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, no option takes effect */
+	if (!call.sk)
+		return 0;
+	call.family = call.sk->__sk_common.skc_family;
+	call.ints[1] = level;
+	call.ints[2] = name;
+	call.ctx = ctx;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SETSOCKOPT, option_decide, &call));
+}
+
+SEC("?lsm/socket_setsockopt")
+int BPF_PROG(rs_lsm_option, struct socket *sock, int level, int optname, int ret)
+{
+	return option_verdict(ctx, sock, level, optname, ret);
+}
+
+SEC("?fmod_ret/security_socket_setsockopt")
+int BPF_PROG(rs_fmod_option, struct socket *sock, int level, int optname, int ret)
+{
+	return option_verdict(ctx, sock, level, optname, ret);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A descriptor that comes from elsewhere: SCM_RIGHTS, pidfd_getfd(2). Only sockets are judged. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(receive_decide, REVSHELL_HOOK_FILE_RECEIVE, RS_DIMS_SOCK, true)
+
+static __always_inline int receive_verdict(void *ctx, struct file *file, int ret)
+{
+	struct rs_call call = {};
+	struct socket *sock;
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	sock = bpf_sock_from_file(file);
+	/* allow: no socket */
+	if (!sock)
+		return 0;
+	call.sk = sock->sk;
+	/* allow: no socket behind it, nothing can be sent */
+	if (!call.sk)
+		return 0;
+	call.family = call.sk->__sk_common.skc_family;
+	call.ctx = ctx;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_FILE_RECEIVE, receive_decide, &call));
+}
+
+SEC("?lsm/file_receive")
+int BPF_PROG(rs_lsm_receive, struct file *file, int ret)
+{
+	return receive_verdict(ctx, file, ret);
+}
+
+SEC("?fmod_ret/security_file_receive")
+int BPF_PROG(rs_fmod_receive, struct file *file, int ret)
+{
+	return receive_verdict(ctx, file, ret);
+}

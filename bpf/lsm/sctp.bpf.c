@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * SCTP's calls that take a packed list of addresses: sctp_connectx(), sctp_bindx(), an implicit
+ * association by sendmsg(), a peer's announcement. Judged by the first address of the list.
+ */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(sctp_decide, REVSHELL_HOOK_SCTP_BIND_CONNECT,
+	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT1) |
+		      RS_DIM_BIT(REVSHELL_DIM_INT3),
+	      true)
+
+static __always_inline int sctp_verdict(void *ctx, struct sock *sk, int optname,
+					struct sockaddr *address, int addrlen, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	/* allow: too short for a family, which SCTP refuses by itself */
+	if (addrlen < (int)sizeof(__u16))
+		return 0;
+	call.sk = sk;
+	call.sockaddr = address;
+	call.addrlen = addrlen;
+	call.family = address->sa_family;
+	call.is_destination = true;
+	call.ints[1] = optname;
+	call.ints[3] = addrlen;
+	call.ctx = ctx;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SCTP_BIND_CONNECT, sctp_decide, &call));
+}
+
+SEC("?lsm/sctp_bind_connect")
+int BPF_PROG(rs_lsm_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen,
+	     int ret)
+{
+	return sctp_verdict(ctx, sk, optname, address, addrlen, ret);
+}
+
+SEC("?fmod_ret/security_sctp_bind_connect")
+int BPF_PROG(rs_fmod_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen,
+	     int ret)
+{
+	return sctp_verdict(ctx, sk, optname, address, addrlen, ret);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A new TUN or TAP device: packets without any socket. There is nothing to ask but who makes it. */
+#include "hook.bpf.h"
+
+char LICENSE[] SEC("license") __weak = "GPL";
+
+DEFINE_DECIDE(tun_decide, REVSHELL_HOOK_TUN_DEV_CREATE, 0, true)
+
+static __always_inline int tun_verdict(void *ctx, int ret)
+{
+	struct rs_call call = {};
+
+	/* an earlier denial stands */
+	if (ret)
+		return ret;
+	call.ctx = ctx;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_TUN_DEV_CREATE, tun_decide, &call));
+}
+
+SEC("?lsm/tun_dev_create")
+int BPF_PROG(rs_lsm_tun, int ret)
+{
+	return tun_verdict(ctx, ret);
+}
+
+SEC("?fmod_ret/security_tun_dev_create")
+int BPF_PROG(rs_fmod_tun, int ret)
+{
+	return tun_verdict(ctx, ret);
+}
