@@ -113,6 +113,22 @@ struct {
 } rs_secret __weak SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct revshell_meta);
+} rs_meta __weak SEC(".maps");
+
+/* Value: enum policy_mode. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct revshell_override_key);
+	__type(value, __u32);
+} rs_overrides __weak SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, REVSHELL_STAT_MAX);
 	__type(key, __u32);

@@ -362,6 +362,24 @@ struct revshell_mode_value {
 	__u64 deadline_ns; /* CLOCK_BOOTTIME; past it the mode is monitor; 0: none */
 };
 
+/* rs_meta, one element, for daemons only: whose pins these are. */
+struct revshell_meta {
+	__u64 object_hash; /* 64-bit FNV-1a of the object that the programs came from */
+	__u32 kind;	   /* enum backend_kind */
+	__u32 complete;	   /* 1: every map and link was pinned */
+};
+
+/* What the iterator over tasks writes: the host, and the rule set in force. */
+struct revshell_host {
+	__u64 mnt_ns;	  /* inode number of the first process's mount namespace */
+	__u64 generation; /* 0: none was published */
+};
+
+/* rs_overrides, for daemons only: modes of single policies set at run time. */
+struct revshell_override_key {
+	char name[256]; /* of the policy, zero-padded */
+};
+
 /* rs_secret, one element, written once before programs are attached. */
 struct revshell_secret {
 	__u64 key[2];	   /* SipHash key */

@@ -47,16 +47,16 @@ static ssize_t run_iterator(struct bpf_program *prog, bool own_task, void *buf, 
 	return total;
 }
 
-int backend_learn_host(struct backend *b, uint64_t *ret_inum)
+int backend_learn_host(struct backend *b, struct revshell_host *ret_host)
 {
-	uint64_t inum = 0;
-	ssize_t n = run_iterator(b->skel->progs.rs_host, false, &inum, sizeof(inum));
+	struct revshell_host host = {};
+	ssize_t n = run_iterator(b->skel->progs.rs_host, false, &host, sizeof(host));
 
 	if (n < 0)
 		return n;
-	if (n != sizeof(inum))
+	if (n != sizeof(host))
 		return -ESRCH;
-	*ret_inum = inum;
+	*ret_host = host;
 	return 0;
 }
 

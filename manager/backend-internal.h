@@ -30,6 +30,20 @@ struct backend {
 	bool have_socket_cookie;
 	bool have_sock_from_file;
 	struct revshell_bpf *skel;
+	struct revshell_selftest *selftest_area; /* of the verdict programs in force */
+	struct backend_pins {
+		char *base; /* NULL: nothing is pinned */
+		char *dir;
+		char *note;		    /* why nothing is, or what was wrong */
+		struct revshell_meta found; /* of the pins that were there */
+		bool present;		    /* there were some */
+		bool complete;
+		bool maps_adopted;
+		bool programs_adopted;
+		bool active; /* ours are in place */
+		void *bss;   /* of adopted programs */
+		size_t bss_size;
+	} pins;
 	struct maps_outer outer;
 	struct maps_slot slots[REVSHELL_SLOTS];
 	struct revshell_secret secret;
@@ -57,8 +71,30 @@ int backend_selftest(struct backend *b, char **ret_reason);
  */
 int backend_learn_files(struct backend *b, struct ruleset *rs, struct diag *d);
 
-/* The host's mount namespace, by the first process. */
-int backend_learn_host(struct backend *b, uint64_t *ret_inum);
+/* The host's mount namespace, by the first process, and the generation in force. */
+int backend_learn_host(struct backend *b, struct revshell_host *ret_host);
+
+/* Whether a program is part of the backend on this kernel. */
+bool backend_program_belongs(const struct backend *b, const struct backend_program *p);
+
+/* backend-pins.c. The descriptors of the maps that are kept across daemons come from there. */
+uint64_t backend_object_hash(void);
+
+/* Looks for pins below base. 0, or -errno: they cannot be looked at, or are not ours alone. */
+int backend_pins_open(struct backend *b, const char *base);
+
+/* Lets an object that is not loaded yet use the pinned maps. -EUCLEAN: they have another form. */
+int backend_pins_reuse(struct backend *b, struct bpf_object *obj);
+
+/* Takes over the pinned links, and the self-test's part of the programs behind them. */
+int backend_pins_adopt(struct backend *b);
+
+/* Pins a link that was attached later. */
+int backend_pin_link(struct backend *b, size_t i);
+
+/* Removes pinned links that are no longer in use. */
+void backend_pins_sweep(struct backend *b);
+void backend_pins_done(struct backend *b);
 
 /* All of the host's namespaces, as far as they can be had; mnt_ns: 0 or what the kernel said. */
 void backend_learn_namespaces(uint64_t mnt_ns, uint64_t host_ns[NS_MAX]);

@@ -66,14 +66,14 @@ static int run_child(struct backend *b, bool armed)
 	}
 	close(go[0]);
 	if (armed)
-		b->skel->bss->rs_selftest.tgid = pid;
+		b->selftest_area->tgid = pid;
 	if (write(go[1], &c, 1) != 1)
 		status = 0;
 	close(go[1]);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			break;
-	b->skel->bss->rs_selftest.tgid = 0;
+	b->selftest_area->tgid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
 }
 
@@ -83,15 +83,16 @@ int backend_selftest(struct backend *b, char **ret_reason)
 	int control, found;
 	uint32_t n;
 
+	memset(b->selftest_area, 0, sizeof(*b->selftest_area));
 	control = run_child(b, false);
 	if (control < 0)
 		return control;
 	found = run_child(b, true);
 	if (found < 0)
 		return found;
-	n = b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_CONNECT] +
-	    b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_LISTEN] +
-	    b->skel->bss->rs_selftest.hits[REVSHELL_HOOK_SENDMSG];
+	n = b->selftest_area->hits[REVSHELL_HOOK_CONNECT] +
+	    b->selftest_area->hits[REVSHELL_HOOK_LISTEN] +
+	    b->selftest_area->hits[REVSHELL_HOOK_SENDMSG];
 	if (control == 0 && found == all && n == 3) {
 		b->selftest =
 			strdup("passed: connect, listen and sendto of a test process were denied");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
 
@@ -89,7 +90,7 @@ const struct backend_program backend_programs[] = {
 const size_t n_backend_programs = ARRAY_SIZE(backend_programs);
 _Static_assert(ARRAY_SIZE(backend_programs) <= BACKEND_MAX_LINKS, "room for links");
 
-static bool program_belongs(const struct backend *b, const struct backend_program *p)
+bool backend_program_belongs(const struct backend *b, const struct backend_program *p)
 {
 	if (strcmp(p->name, "rs_free") == 0 && b->have_task_storage)
 		return false;
@@ -136,7 +137,9 @@ static const char *log_cause(char *log)
 static bool object_holds(const struct backend *b, const struct backend_program *wanted,
 			 const struct backend_program *p)
 {
-	return wanted ? p == wanted : program_belongs(b, p) && !p->on_demand;
+	if (wanted)
+		return p == wanted;
+	return !b->pins.programs_adopted && backend_program_belongs(b, p) && !p->on_demand;
 }
 
 /* Lets an object use the main one's maps instead of its own. */
@@ -216,6 +219,13 @@ static int load_object(struct backend *b, const struct backend_program *wanted, 
 			goto fail;
 		}
 	}
+	if (!wanted && b->pins.maps_adopted) {
+		r = backend_pins_reuse(b, skel->obj);
+		if (r < 0) {
+			set_reason(reason, "cannot take over the pinned maps: %s", strerror(-r));
+			goto fail;
+		}
+	}
 	r = revshell_bpf__load(skel);
 	if (r < 0) {
 		const char *cause = log_cause(log);
@@ -252,17 +262,25 @@ static void fill_outer(struct backend *b)
 	};
 }
 
-/* The key for hashes of long paths, and what foreign mount namespaces are told from. */
+/*
+ * The key for hashes of long paths, and what foreign mount namespaces are told from. Labels that
+ * were taken over hold hashes under the key that was taken over with them.
+ */
 static int init_secret(struct backend *b)
 {
+	struct revshell_host host;
 	uint32_t zero = 0;
 	int r;
 
-	if (getrandom(b->secret.key, sizeof(b->secret.key), 0) != sizeof(b->secret.key))
-		return -errno;
-	r = backend_learn_host(b, (uint64_t *)&b->secret.host_mnt_ns);
+	r = backend_learn_host(b, &host);
 	if (r < 0)
 		return r;
+	b->generation = host.generation;
+	if (b->pins.maps_adopted)
+		return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_secret), &zero, &b->secret);
+	if (getrandom(b->secret.key, sizeof(b->secret.key), 0) != sizeof(b->secret.key))
+		return -errno;
+	b->secret.host_mnt_ns = host.mnt_ns;
 	r = bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_secret), &zero, &b->secret, BPF_ANY);
 	return r < 0 ? r : 0;
 }
@@ -291,7 +309,10 @@ static int attach_program(struct backend *b, size_t i, char **reason)
 		return r;
 	}
 	b->links[i] = link;
-	return 0;
+	r = backend_pin_link(b, i);
+	if (r < 0)
+		set_reason(reason, "cannot pin program %s: %s", p->name, strerror(-r));
+	return r;
 }
 
 static bool program_needed(const struct backend_program *p, const struct ruleset *rs)
@@ -306,7 +327,7 @@ static int attach_needed(struct backend *b, const struct ruleset *rs, char **rea
 		const struct backend_program *p = &backend_programs[i];
 		int r;
 
-		if (b->links[i] || !program_belongs(b, p))
+		if (b->links[i] || !backend_program_belongs(b, p))
 			continue;
 		if (p->on_demand && !(rs && program_needed(p, rs)))
 			continue;
@@ -382,13 +403,115 @@ static bool kernel_has_function(const char *name)
 	return found;
 }
 
+static int learn_maps(struct backend *b, char **reason)
+{
+	int r;
+
+	fill_outer(b);
+	r = init_secret(b);
+	if (r < 0) {
+		set_reason(reason, "cannot learn the host's mount namespace: %s", strerror(-r));
+		return r;
+	}
+	backend_learn_namespaces(b->secret.host_mnt_ns, b->host_ns);
+	return 0;
+}
+
+/* With maps of our own: the rule set is empty, the mode is monitor. */
+static int start_afresh(struct backend *b, const struct backend_options *opts, char **reason)
+{
+	_cleanup_(ruleset_freep) struct ruleset *empty = NULL;
+	struct diag d = {};
+	uint64_t generation;
+	int r;
+
+	r = load_object(b, NULL, opts->ring_size, &b->skel, reason);
+	if (r < 0)
+		return r;
+	b->selftest_area = &b->skel->bss->rs_selftest;
+	r = learn_maps(b, reason);
+	if (r < 0)
+		return r;
+	r = ruleset_new_empty(&empty);
+	if (r < 0)
+		return r;
+	r = backend_publish(b, empty, &d, &generation);
+	if (r < 0)
+		set_reason(reason, "cannot publish the empty rule set: %s",
+			   d.n_items ? d.items[0].message : strerror(-r));
+	diag_done(&d);
+	if (r < 0)
+		return r;
+	r = backend_set_mode(b, REVSHELL_MODE_MONITOR, 0);
+	if (r < 0)
+		return r;
+	return attach_needed(b, NULL, reason);
+}
+
+/*
+ * With the maps that another daemon pinned: rule set, mode and labels stay in force. So do its
+ * programs, if they are the ones that this daemon has; else ours are attached before theirs go.
+ * -EUCLEAN: what is there cannot be taken over.
+ */
+static int take_over(struct backend *b, const struct backend_options *opts, char **reason)
+{
+	uint32_t zero = 0;
+	int r;
+
+	if (!b->pins.complete)
+		return -EUCLEAN;
+	b->pins.maps_adopted = true;
+	b->pins.programs_adopted = b->pins.found.object_hash == backend_object_hash() &&
+				   b->pins.found.kind == (uint32_t)b->kind;
+	r = load_object(b, NULL, opts->ring_size, &b->skel, reason);
+	/* maps that are gone or have another form; whatever else failed would fail again */
+	if (r == -ENOENT || r == -EUCLEAN)
+		return -EUCLEAN;
+	if (r < 0)
+		return r;
+	b->selftest_area = &b->skel->bss->rs_selftest;
+	r = learn_maps(b, reason);
+	if (r < 0)
+		return r;
+	/* before the first generation nothing was in force */
+	if (b->generation == 0)
+		return -EUCLEAN;
+	r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, &b->mode);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
+		memset(&b->slots[i], 1, offsetof(struct maps_slot, bytes));
+	if (b->pins.programs_adopted)
+		return backend_pins_adopt(b) < 0 ? -EUCLEAN : 0;
+	return attach_needed(b, NULL, reason);
+}
+
+/* What could not be taken over is left as it is until our own is attached. */
+static void forget_pins(struct backend *b)
+{
+	if (b->pins.present && !b->pins.note &&
+	    asprintf(&b->pins.note,
+		     "the pins in %s are incomplete or of another make: replacing them",
+		     b->pins.dir) < 0)
+		b->pins.note = NULL;
+	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++) {
+		bpf_link__destroy(b->links[i]);
+		b->links[i] = NULL;
+	}
+	revshell_bpf__destroy(b->skel);
+	b->skel = NULL;
+	if (b->pins.bss)
+		munmap(b->pins.bss, b->pins.bss_size);
+	b->pins.bss = NULL;
+	b->pins.maps_adopted = b->pins.programs_adopted = false;
+	b->generation = 0;
+	memset(b->slots, 0, sizeof(b->slots));
+}
+
 static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		     struct backend **ret_backend, char **reason)
 {
 	_cleanup_(backend_closep) struct backend *b = calloc(1, sizeof(*b));
-	_cleanup_(ruleset_freep) struct ruleset *empty = NULL;
-	struct diag d = {};
-	uint64_t generation;
 	int r;
 
 	if (!b)
@@ -415,30 +538,16 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 	b->have_task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1;
 	b->have_sock_from_file = kernel_has_function("bpf_sock_from_file");
 	b->have_socket_cookie = kernel_has_function("bpf_get_socket_ptr_cookie");
-	r = load_object(b, NULL, opts->ring_size, &b->skel, reason);
-	if (r < 0)
-		return r;
-	fill_outer(b);
-	r = init_secret(b);
+	r = backend_pins_open(b, opts->pin_dir);
 	if (r < 0) {
-		set_reason(reason, "cannot learn the host's mount namespace: %s", strerror(-r));
+		set_reason(reason, "cannot use %s: %s", opts->pin_dir, strerror(-r));
 		return r;
 	}
-	backend_learn_namespaces(b->secret.host_mnt_ns, b->host_ns);
-	r = ruleset_new_empty(&empty);
-	if (r < 0)
-		return r;
-	r = backend_publish(b, empty, &d, &generation);
-	if (r < 0)
-		set_reason(reason, "cannot publish the empty rule set: %s",
-			   d.n_items ? d.items[0].message : strerror(-r));
-	diag_done(&d);
-	if (r < 0)
-		return r;
-	r = backend_set_mode(b, REVSHELL_MODE_MONITOR, 0);
-	if (r < 0)
-		return r;
-	r = attach_needed(b, NULL, reason);
+	r = take_over(b, opts, reason);
+	if (r == -EUCLEAN) {
+		forget_pins(b);
+		r = start_afresh(b, opts, reason);
+	}
 	if (r < 0)
 		return r;
 	r = backend_selftest(b, reason);
@@ -502,6 +611,7 @@ void backend_close(struct backend *b)
 	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
 		revshell_bpf__destroy(b->extra[i]);
 	revshell_bpf__destroy(b->skel);
+	backend_pins_done(b);
 	free(b->selftest);
 	free(b);
 }
@@ -519,7 +629,7 @@ struct ruleset_options backend_ruleset_options(const struct backend *b)
 	/* without a backend nothing is carried out anyway, and any policy can be tried */
 	for (size_t i = 0; b->kind != BACKEND_NONE && i < n_backend_programs; i++)
 		if (backend_programs[i].hook < REVSHELL_HOOK_MAX &&
-		    program_belongs(b, &backend_programs[i]))
+		    backend_program_belongs(b, &backend_programs[i]))
 			opts.hooks |= 1ULL << backend_programs[i].hook;
 	memcpy(opts.host_ns, b->host_ns, sizeof(opts.host_ns));
 	return opts;
@@ -556,7 +666,61 @@ int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint6
 		}
 	}
 	b->generation = generation;
+	/* after the rule set that needed them */
+	backend_pins_sweep(b);
 	*ret_generation = generation;
+	return 0;
+}
+
+bool backend_is_adopted(const struct backend *b)
+{
+	return b->pins.maps_adopted;
+}
+
+bool backend_is_persistent(const struct backend *b)
+{
+	return b->pins.active;
+}
+
+const char *backend_note(const struct backend *b)
+{
+	return b->pins.note;
+}
+
+int backend_set_override(struct backend *b, const char *name, int mode)
+{
+	struct revshell_override_key key = {};
+	uint32_t value = (uint32_t)mode;
+	int fd, r;
+
+	if (b->kind == BACKEND_NONE)
+		return 0;
+	fd = bpf_map__fd(b->skel->maps.rs_overrides);
+	strncpy(key.name, name, sizeof(key.name) - 1);
+	r = mode < 0 ? bpf_map_delete_elem(fd, &key)
+		     : bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+	return r == -ENOENT ? 0 : r;
+}
+
+int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata)
+{
+	struct revshell_override_key key, *previous = NULL;
+	int fd, r;
+
+	if (b->kind == BACKEND_NONE)
+		return 0;
+	fd = bpf_map__fd(b->skel->maps.rs_overrides);
+	while (bpf_map_get_next_key(fd, previous, &key) == 0) {
+		uint32_t mode;
+
+		previous = &key;
+		key.name[sizeof(key.name) - 1] = '\0';
+		if (bpf_map_lookup_elem(fd, &key, &mode) < 0)
+			continue;
+		r = fn(key.name, (int)mode, userdata);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 

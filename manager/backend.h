@@ -33,19 +33,21 @@ typedef int (*backend_event_fn)(const struct revshell_event *ev, size_t size, vo
 
 struct backend_options {
 	enum backend_kind kind;
-	size_t ring_size; /* bytes, a power of two; 0: default */
+	size_t ring_size;    /* bytes, a power of two; 0: default */
+	const char *pin_dir; /* in a BPF file system; NULL: nothing outlives the daemon */
 };
 
 /*
  * Loads and attaches the programs and runs the self-test; every verdict hook must prove itself.
- * The mode starts as monitor, with an empty rule set. On failure ret_reason (if not NULL) receives
- * a new string that says what failed and what would help, and nothing stays attached.
- * Returns 0 or -errno; -EOPNOTSUPP: this kernel cannot.
+ * Takes over what a daemon before pinned in pin_dir: rule set, mode and, if they are the same,
+ * programs. Without that the mode starts as monitor, with an empty rule set. On failure ret_reason
+ * (if not NULL) receives a new string that says what failed and what would help, and nothing stays
+ * attached. Returns 0 or -errno; -EOPNOTSUPP: this kernel cannot.
  */
 int backend_open(const struct backend_options *opts, struct backend **ret_backend,
 		 char **ret_reason);
 
-/* Detaches and unloads. */
+/* Lets go of everything. What is pinned stays attached and in force; the rest is detached. */
 void backend_close(struct backend *b);
 DEFINE_CLEANUP(struct backend *, backend_close)
 
@@ -78,6 +80,35 @@ int backend_get_stats(struct backend *b, uint64_t *values);
 
 /* The counter's name in statistics, "events-sent". */
 const char *backend_stat_name(enum revshell_stat stat);
+
+/* Whether rule set and mode were taken over from a daemon before. */
+bool backend_is_adopted(const struct backend *b);
+
+/* The mode that a daemon before left in force, even one whose rule set could not be taken over. */
+bool backend_left_mode(const struct backend *b, enum revshell_mode *ret_mode);
+
+/*
+ * Once rule set and mode are as they are to be: pins all that is attached, and only then removes
+ * what another daemon left. 0 or -errno; then nothing outlives this daemon but what did before.
+ */
+int backend_settle(struct backend *b);
+
+/* Whether all that is attached is pinned, and so outlives the daemon. */
+bool backend_is_persistent(const struct backend *b);
+
+/* What the administrator should know of the pins, or NULL. */
+const char *backend_note(const struct backend *b);
+
+/* Keeps a policy's mode beside the rule set, for the next daemon. mode -1: forgets it. */
+int backend_set_override(struct backend *b, const char *name, int mode);
+typedef int (*backend_override_fn)(const char *name, int mode, void *userdata);
+int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata);
+
+/*
+ * Removes all pins below a folder, so that what no running daemon holds is detached. Returns the
+ * number of versions that were there, or -errno.
+ */
+int backend_disarm(const char *pin_dir);
 
 /* The result of the self-test in words, for status and doctor. */
 const char *backend_selftest_result(const struct backend *b);

@@ -7,6 +7,8 @@
 #include "log.h"
 #include "mode.h"
 
+#define PIN_DIR "/sys/fs/bpf/revshell"
+
 static const char *const default_dirs[] = {
 	"/etc/revshell/policies.d",
 	"/run/revshell/policies.d",
@@ -50,6 +52,8 @@ enum {
 	OPT_BUS,
 	OPT_BACKEND,
 	OPT_MODE,
+	OPT_PIN_DIR,
+	OPT_STOP_DISARM,
 	OPT_LOG_LEVEL,
 	OPT_VERSION,
 };
@@ -59,6 +63,8 @@ static const struct option long_options[] = {
 	{"bus", required_argument, NULL, OPT_BUS},
 	{"backend", required_argument, NULL, OPT_BACKEND},
 	{"mode", required_argument, NULL, OPT_MODE},
+	{"pin-dir", required_argument, NULL, OPT_PIN_DIR},
+	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
@@ -73,7 +79,11 @@ void config_print_help(void)
 	       "first)\n"
 	       "  --bus=BUS          system, session, or a D-Bus address (default: system)\n"
 	       "  --backend=KIND     auto, lsm, fmod-ret, kprobe or none (default: auto)\n"
-	       "  --mode=MODE        enforce or monitor (default: monitor)\n"
+	       "  --mode=MODE        enforce or monitor (default: what was in force before, else "
+	       "monitor)\n"
+	       "  --pin-dir=DIR      Where enforcement outlives the daemon, or none "
+	       "(default: " PIN_DIR ")\n"
+	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
 	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
 	       "  --version          Print the version and exit\n"
 	       "  -h --help          Print this text and exit\n\n"
@@ -105,6 +115,16 @@ static int config_option(struct config *c, int opt, const char *arg)
 		if (r < 0)
 			return bad_value("--mode", arg, "enforce or monitor");
 		c->mode = (enum revshell_mode)r;
+		c->mode_source = "option";
+		return 0;
+	case OPT_PIN_DIR:
+		if (strcmp(arg, "none") != 0 && arg[0] != '/')
+			return bad_value("--pin-dir", arg, "a path, or none");
+		free(c->pin_dir);
+		c->pin_dir = NULL;
+		return strcmp(arg, "none") == 0 ? 0 : set_string(&c->pin_dir, arg);
+	case OPT_STOP_DISARM:
+		c->stop_disarm = true;
 		return 0;
 	case OPT_LOG_LEVEL:
 		r = log_level_parse(arg);
@@ -122,6 +142,30 @@ static int config_option(struct config *c, int opt, const char *arg)
 	return -EINVAL; /* getopt has told what */
 }
 
+/* revshell.mode= on the kernel's command line: for the boot that went wrong, above all else. */
+static void read_kernel_mode(struct config *c, const char *path)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char line[4096], *save = NULL;
+
+	if (!f || !fgets(line, sizeof(line), f))
+		return;
+	for (char *word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
+		static const char key[] = "revshell.mode=";
+		const char *value = word + strlen(key);
+
+		if (strncmp(word, key, strlen(key)) != 0)
+			continue;
+		if (strcmp(value, "off") == 0)
+			c->backend = BACKEND_NONE;
+		else if (mode_parse(value) >= 0)
+			c->mode = (enum revshell_mode)mode_parse(value);
+		else
+			continue;
+		c->mode_source = "kernel";
+	}
+}
+
 int config_parse(int argc, char *const *argv, struct config *ret_config)
 {
 	struct config c = {
@@ -131,6 +175,7 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 	};
 	int opt, r = 0;
 
+	r = set_string(&c.pin_dir, PIN_DIR);
 	optind = 0; /* glibc: start afresh */
 	while (r == 0 && (opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
 		r = config_option(&c, opt, optarg);
@@ -140,6 +185,8 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 	}
 	if (r == 0 && !c.bus)
 		r = set_string(&c.bus, "system");
+	if (r == 0)
+		read_kernel_mode(&c, "/proc/cmdline");
 	c.default_dirs = c.n_policy_dirs == 0;
 	for (size_t i = 0; r == 0 && c.default_dirs && i < ARRAY_SIZE(default_dirs); i++)
 		r = add_dir(&c, default_dirs[i]);
@@ -157,5 +204,6 @@ void config_done(struct config *c)
 		free(c->policy_dirs[i]);
 	free(c->policy_dirs);
 	free(c->bus);
+	free(c->pin_dir);
 	*c = (struct config){};
 }

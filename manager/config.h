@@ -15,6 +15,9 @@ struct config {
 	char *bus;	   /* "system", "session", or an address */
 	enum backend_kind backend;
 	enum revshell_mode mode;
+	const char *mode_source; /* "option", "kernel", or NULL: mode is the default */
+	char *pin_dir;		 /* NULL: pin nothing */
+	bool stop_disarm;	 /* only remove the pins and exit */
 	int log_level;
 	bool help; /* only print and exit */
 	bool version;

@@ -31,6 +31,7 @@ void log_fields(const struct log *l, int level, const char *const *fields, const
 
 #define log_error(l, ...)   log_print(l, LOG_ERR, __VA_ARGS__)
 #define log_warning(l, ...) log_print(l, LOG_WARNING, __VA_ARGS__)
+#define log_notice(l, ...)  log_print(l, LOG_NOTICE, __VA_ARGS__)
 #define log_info(l, ...)    log_print(l, LOG_INFO, __VA_ARGS__)
 #define log_debug(l, ...)   log_print(l, LOG_DEBUG, __VA_ARGS__)
 

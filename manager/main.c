@@ -100,7 +100,10 @@ static int setup_loop(struct daemon *d)
 /* The policies come first: a host must not be left with programs attached and nothing to decide. */
 static int start_manager(struct daemon *d, struct diag *diag, struct policy_set *set)
 {
-	const struct backend_options options = {.kind = d->config.backend};
+	const struct backend_options options = {
+		.kind = d->config.backend,
+		.pin_dir = d->config.pin_dir,
+	};
 	const struct manager_who who = {.via = "start"};
 	_cleanup_free_ char *reason = NULL;
 	struct backend *backend;
@@ -124,6 +127,10 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 			  backend_kind_name(d->config.backend), reason ? reason : strerror(-r));
 		return EXIT_BACKEND;
 	}
+	if (backend_note(backend))
+		log_warning(&d->log, "%s", backend_note(backend));
+	if (backend_is_adopted(backend))
+		log_notice(&d->log, "Took over what another daemon left in force");
 	r = manager_set_backend(d->manager, backend);
 	if (r < 0) {
 		backend_close(backend);
@@ -137,7 +144,32 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	}
 	if (manager_current(d->manager)->rs->policies.n == 0)
 		log_warning(&d->log, "No policy is loaded");
-	return manager_set_mode(d->manager, d->config.mode, &who) < 0 ? EXIT_BACKEND : 0;
+	/* what was in force before a crash, a restart, an upgrade is not weakened by a default */
+	if (!d->config.mode_source && backend_left_mode(backend, &d->config.mode))
+		log_notice(&d->log, "Mode %s, as before", mode_name(d->config.mode));
+	if (!backend_is_adopted(backend) || d->config.mode_source)
+		r = manager_set_mode(d->manager, d->config.mode, &who);
+	if (r < 0)
+		return EXIT_BACKEND;
+	r = backend_settle(backend);
+	if (r < 0)
+		log_warning(&d->log, "Failed to pin in %s, so enforcement ends with the daemon: %s",
+			    d->config.pin_dir, strerror(-r));
+	return 0;
+}
+
+static int disarm(struct daemon *d)
+{
+	int r = d->config.pin_dir ? backend_disarm(d->config.pin_dir) : 0;
+
+	if (r < 0) {
+		log_error(&d->log, "Failed to remove the pins in %s: %s", d->config.pin_dir,
+			  strerror(-r));
+		return EXIT_OTHER;
+	}
+	log_notice(&d->log, r > 0 ? "Disarmed: nothing is enforced once no daemon runs"
+				  : "Nothing was pinned");
+	return 0;
 }
 
 static int run(struct daemon *d)
@@ -180,6 +212,8 @@ int main(int argc, char **argv)
 		config_print_help();
 	else if (d.config.version)
 		printf("revshelld %s\n", REVSHELL_VERSION);
+	else if (d.config.stop_disarm)
+		r = disarm(&d);
 	else
 		r = run(&d);
 	daemon_done(&d);

@@ -158,9 +158,19 @@ int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *
 	return 0;
 }
 
+static int override_set(struct manager *m, const char *name, enum manager_policy_mode mode);
+
+static int take_override(const char *name, int mode, void *userdata)
+{
+	if (mode != POLICY_MODE_ENFORCE && mode != POLICY_MODE_MONITOR)
+		return 0;
+	return override_set(userdata, name, (enum manager_policy_mode)mode);
+}
+
 int manager_set_backend(struct manager *m, struct backend *b)
 {
 	int r, fd = backend_events_fd(b);
+	struct revshell_mode_value mode;
 
 	if (fd >= 0) {
 		r = sd_event_add_io(m->event, &m->events_source, fd, EPOLLIN, manager_on_events, m);
@@ -168,7 +178,11 @@ int manager_set_backend(struct manager *m, struct backend *b)
 			return r;
 	}
 	m->backend = b;
-	return 0;
+	if (!backend_is_adopted(b))
+		return 0;
+	if (backend_get_mode(b, &mode) == 0)
+		m->mode = mode.mode;
+	return backend_each_override(b, take_override, m);
 }
 
 static int find_in(const struct ruleset *rs, const char *name)
@@ -249,8 +263,10 @@ static void drop_stale_overrides(struct manager *m, const struct ruleset *rs)
 	for (size_t i = 0; i < m->n_overrides; i++) {
 		if (find_in(rs, m->overrides[i].name) >= 0)
 			m->overrides[n++] = m->overrides[i];
-		else
+		else {
+			backend_set_override(m->backend, m->overrides[i].name, -1);
 			free(m->overrides[i].name);
+		}
 	}
 	m->n_overrides = n;
 }
@@ -520,6 +536,9 @@ int manager_set_policy_mode(struct manager *m, const char *name, enum manager_po
 			   name, strerror(-r));
 		return r;
 	}
+	if (backend_set_override(m->backend, name,
+				 mode == MANAGER_POLICY_DEFAULT ? -1 : (int)mode) < 0)
+		log_warning(m->log, "The mode of policy %s will not outlive the daemon", name);
 	log_change(m, LOG_NOTICE, who, "Policy %s: mode %s, generation %" PRIu64, name, names[mode],
 		   m->generations[0].number);
 	return 0;

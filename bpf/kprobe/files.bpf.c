@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Tells the loader what the kernel calls its open files: stat(2) lies on overlayfs and btrfs. */
-#include "compat.bpf.h"
-#include "revshell-abi.h"
+#include "maps.bpf.h"
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
@@ -23,16 +22,27 @@ int rs_files(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* The mount namespace of the first process, which is the host's: /proc/1/ns may be out of reach. */
+/*
+ * The mount namespace of the first process, which is the host's: /proc/1/ns may be out of reach.
+ * And the generation in force, for a loader that has found it pinned: the map in rs_active has a
+ * number but no name, and to open maps by number takes CAP_SYS_ADMIN.
+ */
 SEC("?iter/task")
 int rs_host(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	__u64 inum;
+	const struct revshell_hook_cfg *cfg;
+	struct revshell_host host = {};
+	__u32 key = 0;
+	void *active;
 
 	if (!task || task->pid != 1)
 		return 0;
-	inum = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	bpf_seq_write(ctx->meta->seq, &inum, sizeof(inum));
+	host.mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	active = bpf_map_lookup_elem(&rs_active, &key);
+	cfg = active ? bpf_map_lookup_elem(active, &key) : NULL;
+	if (cfg)
+		host.generation = cfg->generation;
+	bpf_seq_write(ctx->meta->seq, &host, sizeof(host));
 	return 0;
 }

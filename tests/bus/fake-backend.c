@@ -192,3 +192,43 @@ const char *backend_selftest_result(const struct backend *b)
 {
 	return "passed by a fake";
 }
+
+bool backend_is_adopted(const struct backend *b)
+{
+	return false;
+}
+
+bool backend_is_persistent(const struct backend *b)
+{
+	return false;
+}
+
+const char *backend_note(const struct backend *b)
+{
+	return NULL;
+}
+
+int backend_set_override(struct backend *b, const char *name, int mode)
+{
+	return 0;
+}
+
+int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata)
+{
+	return 0;
+}
+
+int backend_disarm(const char *pin_dir)
+{
+	return 0;
+}
+
+bool backend_left_mode(const struct backend *b, enum revshell_mode *ret_mode)
+{
+	return false;
+}
+
+int backend_settle(struct backend *b)
+{
+	return 0;
+}

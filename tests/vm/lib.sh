@@ -206,14 +206,15 @@ daemon_answers() {
 	return 1
 }
 
-# start_daemon POLICYDIR [ARGS...]: starts revshelld (and a bus, if none runs yet) and waits for it.
+# start_daemon POLICYDIR [ARGS...]: PIN_DIR is where enforcement outlives it (default: nowhere). Starts revshelld (and a bus, if none runs yet) and waits for it.
 # Its messages are in $T/daemon.log. Returns 1 (and counts a failure) if it does not come up.
 start_daemon() {
 	local dir=$1 status=0
 
 	shift
 	[ -n "$bus_pid" ] || start_bus
-	"$REVSHELLD" --policy-dir "$dir" "--bus=$DBUS_SYSTEM_BUS_ADDRESS" "$@" >>"$T/daemon.log" 2>&1 &
+	"$REVSHELLD" --policy-dir "$dir" "--bus=$DBUS_SYSTEM_BUS_ADDRESS" \
+		"--pin-dir=${PIN_DIR:-none}" "$@" >>"$T/daemon.log" 2>&1 &
 	daemon_pid=$!
 	(wait_for 400 daemon_answers)
 	ctl status >/dev/null 2>"$T/status.err" || status=$?

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What outlives the daemon: maps and links pinned in a BPF file system, under v<ABI>/. A new daemon
+ * takes over the maps with the rule set in force, and the programs too if it was built of the same
+ * ones. What it finds incomplete or unknown it replaces, after its own programs are attached.
+ */
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "backend-internal.h"
+#include "macro.h"
+#include "revshell.skel.h"
+
+/* bpffs takes no dots in names. */
+static int pin_path(char *buf, size_t size, const char *dir, const char *kind, const char *name)
+{
+	int n = snprintf(buf, size, "%s/%s%s", dir, kind, name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+/* 64-bit FNV-1a of the programs that this daemon was built with. */
+uint64_t backend_object_hash(void)
+{
+	const unsigned char *bytes;
+	uint64_t h = 0xcbf29ce484222325ULL;
+	size_t n = 0;
+
+	bytes = revshell_bpf__elf_bytes(&n);
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ bytes[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+/* Removes a folder of pins with all that is in it; one that is not there is as good. */
+static int remove_folder(const char *path)
+{
+	struct dirent *e;
+	DIR *d = opendir(path);
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		if (unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	closedir(d);
+	if (rmdir(path) < 0 && errno != ENOENT && r == 0)
+		r = -errno;
+	return r;
+}
+
+/* Removes the folders of all versions but keep, or of all if that is NULL. */
+static int remove_versions(const char *base, const char *keep)
+{
+	struct dirent *e;
+	DIR *d = opendir(base);
+	int r = 0, n = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		char path[PATH_MAX];
+		int err;
+
+		if (e->d_name[0] != 'v' || (keep && strcmp(e->d_name, keep) == 0))
+			continue;
+		err = pin_path(path, sizeof(path), base, "", e->d_name);
+		if (err == 0)
+			err = remove_folder(path);
+		if (err < 0)
+			r = err;
+		else
+			n++;
+	}
+	closedir(d);
+	return r < 0 ? r : n;
+}
+
+int backend_disarm(const char *base)
+{
+	int n = remove_versions(base, NULL), r;
+	char path[PATH_MAX];
+
+	/* what a start that was interrupted left behind */
+	r = pin_path(path, sizeof(path), base, "", "new");
+	if (r == 0)
+		r = remove_folder(path);
+	if (r < 0)
+		return r;
+	if (n >= 0)
+		rmdir(base); /* which the package may own */
+	return n;
+}
+
+/* Whether a path lies in a BPF file system; its last part need not be there yet. */
+static bool is_bpffs(const char *path)
+{
+	char parent[PATH_MAX];
+	struct statfs fs;
+	char *slash;
+
+	if (statfs(path, &fs) == 0)
+		return fs.f_type == BPF_FS_MAGIC;
+	if (errno != ENOENT || strlen(path) >= sizeof(parent))
+		return false;
+	strcpy(parent, path);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return false;
+	*slash = '\0';
+	return statfs(parent, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* An array of one element may differ in nothing; a ring's size is its own affair. */
+static bool map_fits(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return false;
+	return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+	       info.value_size == bpf_map__value_size(map) &&
+	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == bpf_map__max_entries(map));
+}
+
+static bool is_kept(const struct bpf_map *map)
+{
+	return !bpf_map__is_internal(map) && bpf_map__autocreate(map);
+}
+
+int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+	char path[PATH_MAX];
+	int fds[64], r = 0;
+	size_t n = 0;
+
+	/* all or none */
+	bpf_object__for_each_map(map, obj)
+	{
+		if (!is_kept(map))
+			continue;
+		r = pin_path(path, sizeof(path), b->pins.dir, "map_", bpf_map__name(map));
+		if (r == 0 && n == ARRAY_SIZE(fds))
+			r = -E2BIG;
+		if (r == 0)
+			r = bpf_obj_get(path);
+		if (r < 0)
+			break;
+		fds[n++] = r;
+		if (!map_fits(map, r)) {
+			r = -EUCLEAN;
+			break;
+		}
+	}
+	n = r < 0 ? n : 0;
+	if (r < 0)
+		goto out;
+	bpf_object__for_each_map(map, obj)
+	{
+		if (!is_kept(map))
+			continue;
+		r = bpf_map__reuse_fd(map, fds[n++]);
+		if (r < 0)
+			goto out;
+	}
+	r = 0;
+out:
+	/* libbpf keeps copies of its own */
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+	return r;
+}
+
+int backend_pins_open(struct backend *b, const char *base)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd, r;
+	__u32 zero = 0;
+
+	if (!base)
+		return 0;
+	if (!is_bpffs(base)) {
+		if (asprintf(&b->pins.note,
+			     "%s is not in a BPF file system: enforcement ends with the daemon",
+			     base) < 0)
+			b->pins.note = NULL;
+		return 0;
+	}
+	if (mkdir(base, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	/* whoever may write here may take enforcement away */
+	if (stat(base, &st) < 0)
+		return -errno;
+	if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	b->pins.base = strdup(base);
+	if (!b->pins.base)
+		return -ENOMEM;
+	if (asprintf(&b->pins.dir, "%s/v%d", base, REVSHELL_ABI) < 0) {
+		b->pins.dir = NULL;
+		return -ENOMEM;
+	}
+	if (access(b->pins.dir, F_OK) < 0)
+		return 0;
+	r = pin_path(path, sizeof(path), b->pins.dir, "map_", "rs_meta");
+	if (r < 0)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd >= 0) {
+		r = bpf_map_lookup_elem(fd, &zero, &b->pins.found);
+		close(fd);
+	}
+	b->pins.present = true;
+	b->pins.complete = fd >= 0 && r == 0 && b->pins.found.complete;
+	return 0;
+}
+
+/* Opens the pinned links of the programs in force; all that are always attached must be there. */
+int backend_pins_adopt(struct backend *b)
+{
+	size_t bss_size = bpf_map__value_size(b->skel->maps.bss);
+	char path[PATH_MAX];
+	int fd, r;
+
+	for (size_t i = 0; i < n_backend_programs; i++) {
+		const struct backend_program *p = &backend_programs[i];
+		struct bpf_link *link;
+
+		if (!backend_program_belongs(b, p))
+			continue;
+		r = pin_path(path, sizeof(path), b->pins.dir, "link_", p->name);
+		if (r < 0)
+			return r;
+		link = bpf_link__open(path);
+		if (link)
+			b->links[i] = link;
+		else if (!p->on_demand)
+			return -errno;
+	}
+	r = pin_path(path, sizeof(path), b->pins.dir, "", "bss");
+	if (r < 0)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	if (!map_fits(b->skel->maps.bss, fd)) {
+		close(fd);
+		return -EUCLEAN;
+	}
+	b->pins.bss = mmap(NULL, bss_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (b->pins.bss == MAP_FAILED) {
+		b->pins.bss = NULL;
+		return -errno;
+	}
+	b->pins.bss_size = bss_size;
+	b->selftest_area =
+		(struct revshell_selftest *)((char *)b->pins.bss +
+					     offsetof(struct revshell_bpf__bss, rs_selftest));
+	return 0;
+}
+
+/* Pins a descriptor, in place of what may stand there: never a moment without either. */
+static int pin_fd(const char *dir, const char *kind, const char *name, int fd)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	int r;
+
+	r = pin_path(path, sizeof(path), dir, kind, name);
+	if (r == 0)
+		r = pin_path(fresh, sizeof(fresh), dir, "new_", name);
+	if (r < 0)
+		return r;
+	if (unlink(fresh) < 0 && errno != ENOENT)
+		return -errno;
+	r = bpf_obj_pin(fd, fresh);
+	if (r < 0)
+		return r;
+	if (rename(fresh, path) < 0) {
+		r = -errno;
+		unlink(fresh);
+		return r;
+	}
+	return 0;
+}
+
+int backend_pin_link(struct backend *b, size_t i)
+{
+	if (!b->pins.active)
+		return 0;
+	return pin_fd(b->pins.dir, "link_", backend_programs[i].name, bpf_link__fd(b->links[i]));
+}
+
+void backend_pins_sweep(struct backend *b)
+{
+	char path[PATH_MAX];
+
+	if (!b->pins.active)
+		return;
+	for (size_t i = 0; i < n_backend_programs; i++)
+		if (!b->links[i] && pin_path(path, sizeof(path), b->pins.dir, "link_",
+					     backend_programs[i].name) == 0)
+			unlink(path);
+}
+
+static int write_meta(struct backend *b)
+{
+	const struct revshell_meta meta = {
+		.object_hash = backend_object_hash(),
+		.kind = b->kind,
+		.complete = 1,
+	};
+	__u32 zero = 0;
+
+	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_meta), &zero, &meta, BPF_ANY);
+}
+
+static int pin_links(struct backend *b, const char *dir)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n_backend_programs; i++)
+		if (b->links[i])
+			r = pin_fd(dir, "link_", backend_programs[i].name,
+				   bpf_link__fd(b->links[i]));
+	return r;
+}
+
+static int pin_bss(struct backend *b, const char *dir)
+{
+	return pin_fd(dir, "", "bss", bpf_map__fd(b->skel->maps.bss));
+}
+
+/* A set of pins of our own, put in place of what may stand there by one rename. */
+static int pin_afresh(struct backend *b)
+{
+	struct bpf_map *map;
+	char fresh[PATH_MAX];
+	int r;
+
+	r = pin_path(fresh, sizeof(fresh), b->pins.base, "", "new");
+	if (r == 0)
+		r = remove_folder(fresh);
+	if (r < 0)
+		return r;
+	if (mkdir(fresh, 0700) < 0)
+		return -errno;
+	bpf_object__for_each_map(map, b->skel->obj)
+	{
+		if (is_kept(map) && r == 0)
+			r = pin_fd(fresh, "map_", bpf_map__name(map), bpf_map__fd(map));
+	}
+	if (r == 0)
+		r = pin_links(b, fresh);
+	if (r == 0)
+		r = pin_bss(b, fresh);
+	if (r == 0)
+		r = write_meta(b);
+	if (r == 0)
+		r = remove_folder(b->pins.dir);
+	if (r == 0 && rename(fresh, b->pins.dir) < 0)
+		r = -errno;
+	if (r < 0)
+		remove_folder(fresh);
+	return r;
+}
+
+/* Where maps were taken over. A crash in between leaves a hash that does not fit: all is redone. */
+static int pin_anew(struct backend *b)
+{
+	int r = pin_links(b, b->pins.dir);
+
+	if (r == 0 && !b->pins.programs_adopted)
+		r = pin_bss(b, b->pins.dir);
+	return r < 0 ? r : write_meta(b);
+}
+
+int backend_settle(struct backend *b)
+{
+	char version[32];
+	int r;
+
+	if (!b->pins.dir)
+		return 0;
+	r = b->pins.maps_adopted ? pin_anew(b) : pin_afresh(b);
+	if (r < 0)
+		return r;
+	b->pins.active = true;
+	backend_pins_sweep(b);
+	snprintf(version, sizeof(version), "v%d", REVSHELL_ABI);
+	r = remove_versions(b->pins.base, version);
+	return r < 0 ? r : 0;
+}
+
+/*
+ * The mode that pins of another layout, or incomplete ones, say. This one map keeps its form:
+ * enforcement must not end by an upgrade.
+ */
+static bool find_mode(const char *base, enum revshell_mode *ret_mode)
+{
+	bool found = false;
+	struct dirent *e;
+	DIR *d = opendir(base);
+
+	while (d && (e = readdir(d))) {
+		struct revshell_mode_value value = {};
+		struct bpf_map_info info = {};
+		__u32 size = sizeof(info), zero = 0;
+		char dir[PATH_MAX], path[PATH_MAX];
+		int fd;
+
+		if (e->d_name[0] == '.' || pin_path(dir, sizeof(dir), base, "", e->d_name) < 0 ||
+		    pin_path(path, sizeof(path), dir, "map_", "rs_mode") < 0)
+			continue;
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			continue;
+		if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		    info.value_size == sizeof(value) &&
+		    bpf_map_lookup_elem(fd, &zero, &value) == 0) {
+			/* of several the stricter one; one that was on trial has not been confirmed
+			 */
+			if (!found || (value.mode == REVSHELL_MODE_ENFORCE && !value.deadline_ns))
+				*ret_mode = value.deadline_ns ? REVSHELL_MODE_MONITOR : value.mode;
+			found = true;
+		}
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+bool backend_left_mode(const struct backend *b, enum revshell_mode *ret_mode)
+{
+	if (b->pins.maps_adopted) {
+		*ret_mode = b->mode.mode;
+		return true;
+	}
+	return b->pins.base && find_mode(b->pins.base, ret_mode);
+}
+
+void backend_pins_done(struct backend *b)
+{
+	if (b->pins.bss)
+		munmap(b->pins.bss, b->pins.bss_size);
+	free(b->pins.base);
+	free(b->pins.dir);
+	free(b->pins.note);
+}

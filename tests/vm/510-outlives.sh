@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Enforcement outlives the daemon: killed, restarted, upgraded, in a storm of connects of which none gets through.
+# timeout: 500
+. "$(dirname "$0")/lib.sh"
+
+PIN_DIR=/sys/fs/bpf/revshell
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+TARGET=$(copy_probe "$T/bin/target")
+policy refuse.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: refuse
+spec:
+  kprobes:
+  - call: security_socket_connect
+    syscall: false
+    args: [{index: 1, type: sockaddr}]
+    selectors:
+    - matchBinaries: [{operator: In, values: ["$TARGET"]}]
+      matchArgs: [{index: 1, operator: SPort, values: ["4444"]}]
+      matchActions: [{action: Override, argError: -13}, {action: NoPost}]
+  - call: security_socket_bind
+    syscall: false
+    args: [{index: 1, type: sockaddr}]
+    selectors:
+    - matchBinaries: [{operator: In, values: ["$TARGET"]}]
+      matchArgs: [{index: 1, operator: SPort, values: ["4445"]}]
+      matchActions: [{action: Override, argError: -13}, {action: NoPost}]
+END
+policy monitored.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: monitored
+spec:
+  options: [{name: policy-mode, value: monitor}]
+  kprobes:
+  - call: security_socket_connect
+    syscall: false
+    args: [{index: 1, type: sockaddr}]
+    selectors:
+    - matchBinaries: [{operator: In, values: ["$TARGET"]}]
+      matchArgs: [{index: 1, operator: SPort, values: ["4446"]}]
+      matchActions: [{action: Override, argError: -13}]
+END
+
+# Connects until it is told to stop, on both processors; REVSHELL_STORM=1 leaves them no pause.
+pause=0.1
+[ -z "${REVSHELL_STORM:-}" ] || pause=0
+storm_start() {
+	: >"$T/storm.go"
+	: >"$T/storm.sums"
+	for _ in 1 2; do
+		start_helper "$T/storm.$_" bash -c 'echo ready
+		while [ -e "$1/storm.go" ]; do
+			"$2" --quiet --repeat 500 udp4 connect 127.0.0.1 4444 >>"$1/storm.sums"
+			sleep "$3"
+		done' - "$T" "$TARGET" "$pause"
+	done
+}
+# storm_stop WHAT: not one was let through.
+storm_stop() {
+	local n
+
+	rm "$T/storm.go"
+	sleep 1
+	n=$(sed 's/.* denied=\([0-9]*\) .*/\1/' "$T/storm.sums" | awk '{ n += $1 } END { print n + 0 }')
+	check_equal "$1: all are denied ($n)" '' \
+		"$(grep -v '^total allowed=0 denied=500 untried=0 otherwise=0$' "$T/storm.sums" | head -n 3)"
+	check "$1: there was a storm" test "$n" -gt 1000
+}
+# How long something takes, in the guest's milliseconds.
+begin() {
+	started=$(date +%s%N)
+}
+took() {
+	printf '%s: %s ms\n' "$1" $((($(date +%s%N) - started) / 1000000))
+}
+
+check_allowed 'before all: connect' udp4 connect 127.0.0.1 4444
+begin
+start_daemon "$T/policies" || exit 1
+took 'a start from nothing'
+PROBE=$TARGET check_allowed 'monitoring: connect' udp4 connect 127.0.0.1 4444
+enforce on
+ctl policy mode monitored enforce >"$T/mode.out"
+PROBE=$TARGET check_denied 'enforcing: connect' udp4 connect 127.0.0.1 4444
+PROBE=$TARGET check_denied 'enforcing: bind' tcp4 bind 127.0.0.1 4445
+PROBE=$TARGET check_denied 'enforcing: a policy by its own mode' udp4 connect 127.0.0.1 4446
+check 'maps and links are pinned' test -e "$PIN_DIR/v1/map_rs_active" -a -e "$PIN_DIR/v1/map_rs_mode"
+pins=$(find "$PIN_DIR" | sort)
+
+# in_force WHAT: everything is still refused.
+in_force() {
+	PROBE=$TARGET check_denied "$1: connect" udp4 connect 127.0.0.1 4444
+	PROBE=$TARGET check_denied "$1: bind" tcp4 bind 127.0.0.1 4445
+	PROBE=$TARGET check_denied "$1: a policy by its own mode" udp4 connect 127.0.0.1 4446
+}
+
+storm_start
+kill_daemon
+in_force 'killed'
+begin
+start_daemon "$T/policies" || exit 1
+took 'a start that takes over'
+check_match 'it says so' 'Took over' "$T/daemon.log"
+check_match 'the mode is kept' 'Mode enforce, as before' "$T/daemon.log"
+check_status 'and told' 0 ctl status
+in_force 'taken over'
+check_equal 'the pins are the same' "$pins" "$(find "$PIN_DIR" | sort)"
+for _ in 1 2 3; do
+	stop_daemon
+	start_daemon "$T/policies" || exit 1
+done
+in_force 'restarted three times'
+storm_stop 'killed and restarted'
+
+# Programs of another build: the same with a type's name changed.
+sed 's/revshell_port_page/revshell_port_pagX/g' "$REVSHELLD" >"$T/revshelld"
+chmod 755 "$T/revshelld"
+storm_start
+stop_daemon
+begin
+REVSHELLD=$T/revshelld start_daemon "$T/policies" || exit 1
+took 'an upgrade of the programs'
+in_force 'upgraded'
+check_equal 'upgraded: the pins have the same names' "$pins" "$(find "$PIN_DIR" | sort)"
+kill_daemon
+in_force 'upgraded and killed'
+
+# What another layout left is removed once ours is attached, and its mode stays.
+mv "$PIN_DIR/v1" "$PIN_DIR/v999"
+start_daemon "$T/policies" || exit 1
+PROBE=$TARGET check_denied 'after another layout: connect' udp4 connect 127.0.0.1 4444
+check_equal 'after another layout: its pins are gone' "$PIN_DIR/v1" "$(find "$PIN_DIR" -mindepth 1 -maxdepth 1)"
+kill_daemon
+rm "$PIN_DIR/v1/map_rs_rows"
+start_daemon "$T/policies" || exit 1
+check_match 'a map is gone: it is told' 'incomplete' "$T/daemon.log"
+PROBE=$TARGET check_denied 'a map is gone: connect' udp4 connect 127.0.0.1 4444
+storm_stop 'upgraded, of another layout, incomplete'
+
+printf 'nonsense: [\n' >"$T/policies/bad.yaml"
+stop_daemon
+check_status 'a bad policy: the daemon does not start' 1 timeout 60 "$REVSHELLD" --policy-dir "$T/policies" \
+	"--bus=$DBUS_SYSTEM_BUS_ADDRESS" "--pin-dir=$PIN_DIR"
+PROBE=$TARGET check_denied 'a bad policy: the old ones stay in force' udp4 connect 127.0.0.1 4444
+check_status 'disarming' 0 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
+# the kernel detaches them a moment later
+check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
+finish
