@@ -67,6 +67,8 @@ int ctl_fail(const char *action, int r, const sd_bus_error *error)
 	if (error && sd_bus_error_has_name(error, BUS_ERROR_NO_SUCH_POLICY))
 		return ctl_fail_text(action, error->message,
 				     "Hint: 'revshellctl policy list' shows which are.");
+	if (error && sd_bus_error_has_name(error, BUS_ERROR_POLICY_IS_VENDOR))
+		return ctl_fail_text(action, error->message, "Hint: --mask hides it.");
 	if (r == -ECONNRESET || r == -ENOTCONN) {
 		ctl_fail_text(action, "the bus went away", HINT_ABSENT);
 		return CTL_ABSENT;
@@ -177,6 +179,28 @@ int ctl_append_reason(const struct ctl *c, sd_bus_message *m)
 	if (!c->reason)
 		return sd_bus_message_append(m, "a{sv}", 0);
 	return sd_bus_message_append(m, "a{sv}", 1, "reason", "s", c->reason);
+}
+
+int ctl_append_change_options(const struct ctl *c, sd_bus_message *m)
+{
+	const struct {
+		const char *key;
+		bool on;
+	} flags[] = {
+		{"dry-run", c->dry_run},
+		{"runtime", c->runtime},
+		{"mask", c->mask},
+		{"replace-all", c->replace_all},
+	};
+	int r;
+
+	r = sd_bus_message_open_container(m, 'a', "{sv}");
+	if (r >= 0 && c->reason)
+		r = sd_bus_message_append(m, "{sv}", "reason", "s", c->reason);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(flags); i++)
+		if (flags[i].on)
+			r = sd_bus_message_append(m, "{sv}", flags[i].key, "b", 1);
+	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int read_text(sd_bus_message *m, char **ret)

@@ -95,6 +95,11 @@ static int bus_export(struct bus *b)
 	if (r >= 0)
 		r = sd_bus_add_object_manager(c, NULL, BUS_PATH);
 	if (r >= 0)
+		r = sd_bus_add_fallback_vtable(c, NULL, BUS_POLICY_PATH, BUS_POLICY_INTERFACE,
+					       bus_policy_vtable, bus_policy_find, b);
+	if (r >= 0)
+		r = sd_bus_add_node_enumerator(c, NULL, BUS_POLICY_PATH, bus_policy_enumerate, b);
+	if (r >= 0)
 		r = sd_bus_add_object_vtable(c, NULL, BUS_LOG_PATH, BUS_LOG_INTERFACE,
 					     bus_log_vtable, b);
 	return r;
