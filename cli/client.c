@@ -7,8 +7,10 @@
 #include "bus-error.h"
 #include "ctl.h"
 
-#define HINT_ABSENT "Hint: start it with 'systemctl start revshelld', or name its bus with --bus=."
-#define HINT_DENIED "Hint: only root may ask and steer revshelld; try sudo."
+#define PASSWORD_USEC (120 * 1000 * 1000ULL) /* for whoever is asked for one */
+
+#define HINT_ABSENT   "Hint: start it with 'systemctl start revshelld', or name its bus with --bus=."
+#define HINT_DENIED   "Hint: only root, and whom polkit allows, may do that; try sudo."
 
 int ctl_fail_text(const char *action, const char *reason, const char *hint)
 {
@@ -147,6 +149,8 @@ int ctl_new_call(struct ctl *c, const char *interface, const char *member, sd_bu
 		return r;
 	/* To ask for the status must not start the daemon. */
 	r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0) /* polkit may ask for a password */
+		r = sd_bus_message_set_allow_interactive_authorization(m, true);
 	if (r < 0) {
 		sd_bus_message_unref(m);
 		return r;
@@ -164,7 +168,7 @@ int ctl_call(struct ctl *c, const char *action, sd_bus_message *m, int r,
 		sd_bus_message_unref(m);
 		return ctl_fail(action, r, NULL);
 	}
-	r = sd_bus_call(c->bus, m, 0, &error, ret_reply);
+	r = sd_bus_call(c->bus, m, geteuid() == 0 ? 0 : PASSWORD_USEC, &error, ret_reply);
 	sd_bus_message_unref(m);
 	if (r < 0)
 		r = ctl_fail(action, r, sd_bus_error_is_set(&error) ? &error : NULL);

@@ -8,11 +8,13 @@
 
 #include "bus.h"
 #include "bus-error.h"
+#include "polkit.h"
 
 struct bus {
 	sd_event *event;
 	struct manager *manager;
 	struct log *log;
+	struct polkit *polkit;
 	char *address;
 	sd_bus *connection;	 /* NULL between attempts */
 	sd_event_source *retry;	 /* one-shot */
@@ -30,8 +32,9 @@ extern const sd_bus_vtable bus_log_vtable[];
 extern const sd_bus_vtable bus_policy_vtable[];
 
 /*
- * Passes root and the daemon's own user by the sender's effective uid as the bus knows it; all
- * else gets AccessDenied. ret_who may be NULL; only with it the sender's pid is asked for.
+ * Passes root and the daemon's own user by the sender's effective uid as the bus knows it, and
+ * what polkit has let through; all else gets AccessDenied. ret_who may be NULL; only with it the
+ * sender's pid is asked for.
  */
 int bus_check_caller(sd_bus_message *m, struct manager_who *ret_who, sd_bus_error *error);
 

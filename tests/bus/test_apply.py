@@ -3,10 +3,11 @@
 import json
 import os
 import stat
+import subprocess
 import tempfile
 import unittest
 
-from harness import FAKE, MANAGER, NAME, PATH, BusTest, needs_root, policy, wait_for
+from harness import FAKE, NAME, NOBODY, PATH, BusTest, needs_root, policy, wait_for
 
 POLICY = "org.revshell1.Policy"
 
@@ -231,6 +232,54 @@ class Objects(BusTest):
         added = signals[2]["payload"]["data"][1][POLICY]
         self.assertNotIn("Description", added)
         self.assertEqual(signals[5]["payload"]["data"], [self.object("new"), [POLICY]])
+
+
+class Descriptors(BusTest):
+    daemon = FAKE
+    args = ["--backend=lsm"]
+    LIMIT = "org.revshell1.Error.LimitExceeded"
+    INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
+    CALLS = [["ApplyFd"], ["PutPolicyFd", "new"], ["ValidatePolicyFd"]]
+
+    def fd_call(self, fd, *args, prefix=()):
+        return subprocess.run([*prefix, os.environ["FD_CALL"], self.address, *args], stdin=fd,
+                              capture_output=True, text=True, timeout=30).stdout.strip()
+
+    def memfd(self, text):
+        fd = os.memfd_create("text")
+        self.addCleanup(os.close, fd)
+        os.write(fd, text.encode())  # the offset is now at the end, which must not matter
+        return fd
+
+    def test_good(self):
+        fd = self.memfd(policy("new"))
+        for args in self.CALLS:
+            self.assertEqual(self.fd_call(fd, *args), "ok")
+        self.assertEqual(self.call("GetPolicySource", "s", "new"), [policy("new")])
+        self.assertEqual(self.get("Generation"), 3)
+
+    def test_refused(self):
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+        blind = os.open(self.write("30-blind", policy("new")), os.O_WRONLY)
+        self.addCleanup(os.close, blind)
+        directory = os.open(self.dir, os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        for args in self.CALLS:
+            for fd, error in ((read, self.INVALID), (blind, self.INVALID),
+                              (directory, self.INVALID), (self.memfd("a\0b"), self.INVALID),
+                              (self.memfd("#" * (1 << 20) + "#"), self.LIMIT)):
+                self.assertEqual(self.fd_call(fd, *args), error, args)
+        self.assertEqual(self.get("Generation"), 1)
+
+    @needs_root
+    def test_not_for_everybody(self):
+        fd = self.memfd(policy("new"))
+        for args in self.CALLS:
+            self.assertEqual(self.fd_call(fd, *args, prefix=NOBODY),
+                             "org.freedesktop.DBus.Error.AccessDenied")
+        self.assertEqual(self.get("Generation"), 1)
 
 
 class Client(BusTest):
