@@ -7,8 +7,10 @@
 #include "bus-error.h"
 #include "ctl.h"
 
-#define HINT_ABSENT "Hint: start it with 'systemctl start revshelld', or name its bus with --bus=."
-#define HINT_DENIED "Hint: only root may ask and steer revshelld; try sudo."
+#define PASSWORD_USEC (120 * 1000 * 1000ULL) /* for whoever is asked for one */
+
+#define HINT_ABSENT   "Hint: start it with 'systemctl start revshelld', or name its bus with --bus=."
+#define HINT_DENIED   "Hint: only root, and whom polkit allows, may do that; try sudo."
 
 int ctl_fail_text(const char *action, const char *reason, const char *hint)
 {
@@ -67,6 +69,8 @@ int ctl_fail(const char *action, int r, const sd_bus_error *error)
 	if (error && sd_bus_error_has_name(error, BUS_ERROR_NO_SUCH_POLICY))
 		return ctl_fail_text(action, error->message,
 				     "Hint: 'revshellctl policy list' shows which are.");
+	if (error && sd_bus_error_has_name(error, BUS_ERROR_POLICY_IS_VENDOR))
+		return ctl_fail_text(action, error->message, "Hint: --mask hides it.");
 	if (r == -ECONNRESET || r == -ENOTCONN) {
 		ctl_fail_text(action, "the bus went away", HINT_ABSENT);
 		return CTL_ABSENT;
@@ -145,6 +149,8 @@ int ctl_new_call(struct ctl *c, const char *interface, const char *member, sd_bu
 		return r;
 	/* To ask for the status must not start the daemon. */
 	r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0) /* polkit may ask for a password */
+		r = sd_bus_message_set_allow_interactive_authorization(m, true);
 	if (r < 0) {
 		sd_bus_message_unref(m);
 		return r;
@@ -162,7 +168,7 @@ int ctl_call(struct ctl *c, const char *action, sd_bus_message *m, int r,
 		sd_bus_message_unref(m);
 		return ctl_fail(action, r, NULL);
 	}
-	r = sd_bus_call(c->bus, m, 0, &error, ret_reply);
+	r = sd_bus_call(c->bus, m, geteuid() == 0 ? 0 : PASSWORD_USEC, &error, ret_reply);
 	sd_bus_message_unref(m);
 	if (r < 0)
 		r = ctl_fail(action, r, sd_bus_error_is_set(&error) ? &error : NULL);
@@ -177,6 +183,28 @@ int ctl_append_reason(const struct ctl *c, sd_bus_message *m)
 	if (!c->reason)
 		return sd_bus_message_append(m, "a{sv}", 0);
 	return sd_bus_message_append(m, "a{sv}", 1, "reason", "s", c->reason);
+}
+
+int ctl_append_change_options(const struct ctl *c, sd_bus_message *m)
+{
+	const struct {
+		const char *key;
+		bool on;
+	} flags[] = {
+		{"dry-run", c->dry_run},
+		{"runtime", c->runtime},
+		{"mask", c->mask},
+		{"replace-all", c->replace_all},
+	};
+	int r;
+
+	r = sd_bus_message_open_container(m, 'a', "{sv}");
+	if (r >= 0 && c->reason)
+		r = sd_bus_message_append(m, "{sv}", "reason", "s", c->reason);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(flags); i++)
+		if (flags[i].on)
+			r = sd_bus_message_append(m, "{sv}", flags[i].key, "b", 1);
+	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int read_text(sd_bus_message *m, char **ret)

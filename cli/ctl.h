@@ -36,6 +36,9 @@ enum ctl_option {
 	CTL_OPT_OUTPUT = 8,
 	CTL_OPT_FILTER = 16, /* --policy, --exe, --verdict */
 	CTL_OPT_CHECK = 32,  /* --tetragon, --offline */
+	CTL_OPT_CHANGE = 64, /* --dry-run, --runtime */
+	CTL_OPT_MASK = 128,
+	CTL_OPT_REPLACE = 256,
 };
 
 struct ctl {
@@ -50,6 +53,7 @@ struct ctl {
 	enum event_format format;
 	const char *policy, *exe, *verdict;
 	bool tetragon, offline;
+	bool dry_run, runtime, mask, replace_all;
 	sd_bus *bus; /* opened by the first call */
 };
 
@@ -81,6 +85,9 @@ int ctl_fail_reply(const char *action, int r);
 int ctl_fail_text(const char *action, const char *reason, const char *hint);
 
 int ctl_append_reason(const struct ctl *c, sd_bus_message *m); /* the whole a{sv} */
+
+/* The a{sv} of a change of policies, as the options say. */
+int ctl_append_change_options(const struct ctl *c, sd_bus_message *m);
 
 /* The Manager's properties that decide on the exit status, and those that status shows. */
 struct ctl_state {
@@ -121,4 +128,8 @@ int verb_events(struct ctl *c, int argc, char **argv);
 int verb_policy_list(struct ctl *c, int argc, char **argv);
 int verb_policy_check(struct ctl *c, int argc, char **argv);
 int verb_policy_cat(struct ctl *c, int argc, char **argv);
+int verb_policy_show(struct ctl *c, int argc, char **argv);
+int verb_policy_add(struct ctl *c, int argc, char **argv);
+int verb_policy_remove(struct ctl *c, int argc, char **argv);
+int verb_apply(struct ctl *c, int argc, char **argv);
 int verb_policy_mode(struct ctl *c, int argc, char **argv);

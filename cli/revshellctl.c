@@ -30,8 +30,15 @@ static const struct verb verbs[] = {
 	 "Check policies without daemon and root"},
 	{"policy", "cat", 1, 1, 0, verb_policy_cat, "ID",
 	 "Print the text a policy was loaded from"},
+	{"policy", "show", 1, 1, 0, verb_policy_show, "ID", "Show what is known of a policy"},
+	{"policy", "add", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE, verb_policy_add, "FILE|-",
+	 "Add or replace the policies of a file"},
+	{"policy", "remove", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_MASK,
+	 verb_policy_remove, "ID", "Remove a policy and its file"},
 	{"policy", "mode", 2, 2, CTL_OPT_REASON, verb_policy_mode, "ID MODE",
 	 "Set one policy to enforce, monitor, or its own default"},
+	{NULL, "apply", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_REPLACE, verb_apply,
+	 "FILE|DIR|-", "Put the policies of a file or directory in force, all or nothing"},
 	{NULL, "reload", 0, 0, CTL_OPT_REASON, verb_reload, "",
 	 "Load the policy directories anew, all or nothing"},
 	{NULL, "events", 0, 0, CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER,
@@ -51,6 +58,10 @@ enum {
 	OPT_VERDICT,
 	OPT_TETRAGON,
 	OPT_OFFLINE,
+	OPT_DRY_RUN,
+	OPT_RUNTIME,
+	OPT_MASK,
+	OPT_REPLACE_ALL,
 	OPT_VERSION,
 };
 
@@ -68,6 +79,10 @@ static const struct option long_options[] = {
 	{"verdict", required_argument, NULL, OPT_VERDICT},
 	{"tetragon", no_argument, NULL, OPT_TETRAGON},
 	{"offline", no_argument, NULL, OPT_OFFLINE},
+	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+	{"runtime", no_argument, NULL, OPT_RUNTIME},
+	{"mask", no_argument, NULL, OPT_MASK},
+	{"replace-all", no_argument, NULL, OPT_REPLACE_ALL},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{},
@@ -92,8 +107,13 @@ static int verb_help(struct ctl *c, int argc, char **argv)
 	       "  --no-legend        No headings on tables\n"
 	       "  -h --help          Show this text\n"
 	       "  --version          Show the version\n"
-	       "Options of enforce, reload, policy mode:\n"
+	       "Options of enforce, reload, apply, policy add, remove and mode:\n"
 	       "  --reason=TEXT      For the log\n"
+	       "Options of apply, policy add and remove:\n"
+	       "  --dry-run          Only check\n"
+	       "  --runtime          Write below /run: until the next boot\n"
+	       "  --mask             (remove) Hide the file of a lower directory\n"
+	       "  --replace-all      (apply) Remove all other policies\n"
 	       "Options of events:\n"
 	       "  -f --follow        Show events as they come, until interrupted\n"
 	       "  -n --lines=N       Begin with the last N events\n"
@@ -146,6 +166,30 @@ static int parse_lines(struct ctl *c, const char *arg)
 	}
 	c->lines = (uint32_t)n;
 	return 0;
+}
+
+static int parse_change_option(struct ctl *c, int opt)
+{
+	switch (opt) {
+	case OPT_DRY_RUN:
+		c->options |= CTL_OPT_CHANGE;
+		c->dry_run = true;
+		return 0;
+	case OPT_RUNTIME:
+		c->options |= CTL_OPT_CHANGE;
+		c->runtime = true;
+		return 0;
+	case OPT_MASK:
+		c->options |= CTL_OPT_MASK;
+		c->mask = true;
+		return 0;
+	case OPT_REPLACE_ALL:
+		c->options |= CTL_OPT_REPLACE;
+		c->replace_all = true;
+		return 0;
+	}
+	fputs("See 'revshellctl help'.\n", stderr); /* getopt has told what */
+	return -EINVAL;
 }
 
 static int parse_option(struct ctl *c, int opt, const char *arg)
@@ -212,8 +256,7 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 		c->offline = true;
 		return 0;
 	}
-	fputs("See 'revshellctl help'.\n", stderr); /* getopt has told what */
-	return -EINVAL;
+	return parse_change_option(c, opt);
 }
 
 _Static_assert(EVENT_JSON == 0 && EVENT_TETRAGON == 1 && EVENT_COMPACT == 2, "order of formats");

@@ -31,8 +31,8 @@ _revshellctl()
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		policy) group=policy ;;
-		status | enforce | reload | events | stats | version | help) verb=${verb:-$word} ;;
-		list | check | cat | mode) [[ $group ]] && verb=${verb:-$word} ;;
+		status | enforce | apply | reload | events | stats | version | help) verb=${verb:-$word} ;;
+		list | check | cat | mode | show | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
 	if [[ $cur == -* ]]; then
@@ -41,20 +41,23 @@ _revshellctl()
 		events) words+=(--follow --lines= --output= --policy= --exe= --verdict=) ;;
 		check) words+=(--tetragon --offline) ;;
 		enforce | reload | mode) words+=(--reason=) ;;
+		add) words+=(--reason= --dry-run --runtime) ;;
+		remove) words+=(--reason= --dry-run --runtime --mask) ;;
+		apply) words+=(--reason= --dry-run --runtime --replace-all) ;;
 		esac
 		compopt -o nospace
 	elif [[ $group && -z $verb ]]; then
-		words=(list check cat mode)
+		words=(list show cat check add remove mode)
 	elif [[ -z $verb ]]; then
-		words=(status enforce policy reload events stats version help)
+		words=(status enforce policy apply reload events stats version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;
-		check)
+		check | add | apply)
 			COMPREPLY=($(compgen -f -- "$cur"))
 			return
 			;;
-		cat) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
+		cat | show | remove) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
 		mode)
 			if [[ $prev == mode ]]; then
 				words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1))

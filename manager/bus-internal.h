@@ -8,11 +8,13 @@
 
 #include "bus.h"
 #include "bus-error.h"
+#include "polkit.h"
 
 struct bus {
 	sd_event *event;
 	struct manager *manager;
 	struct log *log;
+	struct polkit *polkit;
 	char *address;
 	sd_bus *connection;	 /* NULL between attempts */
 	sd_event_source *retry;	 /* one-shot */
@@ -27,10 +29,12 @@ struct bus {
 /* Vtables. Userdata is the struct bus. */
 extern const sd_bus_vtable bus_manager_vtable[];
 extern const sd_bus_vtable bus_log_vtable[];
+extern const sd_bus_vtable bus_policy_vtable[];
 
 /*
- * Passes root and the daemon's own user by the sender's effective uid as the bus knows it; all
- * else gets AccessDenied. ret_who may be NULL; only with it the sender's pid is asked for.
+ * Passes root and the daemon's own user by the sender's effective uid as the bus knows it, and
+ * what polkit has let through; all else gets AccessDenied. ret_who may be NULL; only with it the
+ * sender's pid is asked for.
  */
 int bus_check_caller(sd_bus_message *m, struct manager_who *ret_who, sd_bus_error *error);
 
@@ -55,3 +59,37 @@ int bus_method_list_events(sd_bus_message *m, void *userdata, sd_bus_error *erro
 void bus_emit_properties(struct bus *b, unsigned int properties);
 void bus_emit_policies(struct bus *b, uint64_t generation, const struct manager_diff *diff);
 void bus_emit_reloading(struct bus *b, bool begin);
+
+#define BUS_MAX_REASON 256 /* bytes of the option "reason" */
+
+/* Errors of a change of the rule set. Diagnostics travel in the message, one a line. */
+int bus_commit_error(sd_bus_error *error, int r, const struct diag *d);
+int bus_check_reason(const struct manager_who *who, sd_bus_error *error);
+/* An a{sv} of which only "reason" is known. */
+int bus_read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *error);
+/* Sends reply, or only drops it if r says that building it has failed. */
+int bus_send_and_unref(sd_bus_message *reply, int r);
+int bus_append_diag(sd_bus_message *reply, const struct diag *d);
+
+/* bus-apply.c: transactions. */
+int bus_method_validate_policy_fd(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_put_policy(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_put_policy_fd(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_remove_policy(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_set_policy_mode(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_apply(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_apply_fd(sd_bus_message *m, void *userdata, sd_bus_error *error);
+/* The rest of a call: the mode or the options that follow the policy's id. */
+int bus_set_policy_mode(struct bus *b, sd_bus_message *m, const char *id, sd_bus_error *error);
+int bus_remove_policy(struct bus *b, sd_bus_message *m, const char *id, sd_bus_error *error);
+
+/* bus-policy.c: objects below BUS_POLICY_PATH. */
+int bus_method_get_policy(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_get_policy_source(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_no_such_policy(sd_bus_error *error, const char *id);
+int bus_policy_find(sd_bus *c, const char *path, const char *interface, void *userdata,
+		    void **ret_found, sd_bus_error *error);
+int bus_policy_enumerate(sd_bus *c, const char *prefix, void *userdata, char ***ret_nodes,
+			 sd_bus_error *error);
+int bus_emit_policy_objects(struct bus *b, const struct manager_diff *diff);
+int bus_emit_policy_modes(struct bus *b);

@@ -6,11 +6,10 @@
 #include "bus-internal.h"
 #include "mode.h"
 
-#define MAX_REASON	256 /* bytes of the option "reason" */
 #define MAX_ERROR_LINES 100 /* of a refused policy set that go into one D-Bus error */
 
 /* Errors of a change of the rule set. Diagnostics travel in the message, one a line. */
-static int commit_error(sd_bus_error *error, int r, const struct diag *d)
+int bus_commit_error(sd_bus_error *error, int r, const struct diag *d)
 {
 	_cleanup_free_ char *text = NULL;
 	const char *name = r == -E2BIG ? BUS_ERROR_LIMIT_EXCEEDED : BUS_ERROR_POLICY_INVALID;
@@ -25,8 +24,15 @@ static int commit_error(sd_bus_error *error, int r, const struct diag *d)
 				 "Failed to publish the rule set: %s", strerror(-r));
 }
 
-/* Every changing method ends with the same options. */
-static int read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *error)
+int bus_check_reason(const struct manager_who *who, sd_bus_error *error)
+{
+	if (who->reason && strlen(who->reason) > BUS_MAX_REASON)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "Option 'reason' is longer than %d bytes", BUS_MAX_REASON);
+	return 0;
+}
+
+int bus_read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *error)
 {
 	const struct bus_option options[] = {{"reason", "s", &who->reason}, {}};
 	int r;
@@ -34,10 +40,7 @@ static int read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error 
 	r = bus_read_options(m, options, error);
 	if (r < 0)
 		return r;
-	if (who->reason && strlen(who->reason) > MAX_REASON)
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-					 "Option 'reason' is longer than %d bytes", MAX_REASON);
-	return 0;
+	return bus_check_reason(who, error);
 }
 
 static int set_mode(struct bus *b, enum revshell_mode mode, const struct manager_who *who,
@@ -85,7 +88,7 @@ static int method_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	if (mode < 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "Mode '%s' is neither enforce nor monitor", text);
-	r = read_reason(m, &who, error);
+	r = bus_read_reason(m, &who, error);
 	if (r >= 0)
 		r = set_mode(b, (enum revshell_mode)mode, &who, error);
 	if (r < 0)
@@ -102,12 +105,12 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 	r = bus_check_caller(m, &who, error);
 	if (r >= 0)
-		r = read_reason(m, &who, error);
+		r = bus_read_reason(m, &who, error);
 	if (r < 0)
 		return r;
 	r = manager_reload(b->manager, &who, &d);
 	if (r < 0)
-		r = commit_error(error, r, &d);
+		r = bus_commit_error(error, r, &d);
 	else
 		r = sd_bus_reply_method_return(m, "t", manager_current(b->manager)->number);
 	diag_done(&d);
@@ -132,7 +135,7 @@ static int append_policy(sd_bus_message *reply, const struct manager *m, size_t 
 }
 
 /* Sends reply, or only drops it if r says that building it has failed. */
-static int send_and_unref(sd_bus_message *reply, int r)
+int bus_send_and_unref(sd_bus_message *reply, int r)
 {
 	if (r >= 0)
 		r = sd_bus_message_send(reply);
@@ -155,10 +158,10 @@ static int method_list_policies(sd_bus_message *m, void *userdata, sd_bus_error 
 		r = append_policy(reply, b->manager, i);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return send_and_unref(reply, r);
+	return bus_send_and_unref(reply, r);
 }
 
-static int append_diag(sd_bus_message *reply, const struct diag *d)
+int bus_append_diag(sd_bus_message *reply, const struct diag *d)
 {
 	int r;
 
@@ -193,78 +196,9 @@ static int method_validate_policy(sd_bus_message *m, void *userdata, sd_bus_erro
 	}
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
-		r = append_diag(reply, &d);
+		r = bus_append_diag(reply, &d);
 	diag_done(&d);
-	return send_and_unref(reply, r);
-}
-
-static int no_such_policy(sd_bus_error *error, const char *id)
-{
-	return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_POLICY, "No policy '%s' is loaded", id);
-}
-
-static int method_get_policy_source(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-	const char *id;
-	ssize_t i;
-	int r;
-
-	r = bus_check_caller(m, NULL, error);
-	if (r >= 0)
-		r = sd_bus_message_read(m, "s", &id);
-	if (r < 0)
-		return r;
-	i = manager_find_policy(b->manager, id);
-	if (i < 0)
-		return no_such_policy(error, id);
-	return sd_bus_reply_method_return(
-		m, "s", manager_current(b->manager)->rs->policies.policies[i]->source);
-}
-
-static int policy_mode_parse(const char *s)
-{
-	if (strcmp(s, "enforce") == 0)
-		return MANAGER_POLICY_ENFORCE;
-	if (strcmp(s, "monitor") == 0)
-		return MANAGER_POLICY_MONITOR;
-	if (strcmp(s, "default") == 0)
-		return MANAGER_POLICY_DEFAULT;
-	return -EINVAL;
-}
-
-static int method_set_policy_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-	const char *id, *text;
-	struct manager_who who;
-	struct diag d = {};
-	int r, mode;
-
-	r = bus_check_caller(m, &who, error);
-	if (r >= 0)
-		r = sd_bus_message_read(m, "ss", &id, &text);
-	if (r < 0)
-		return r;
-	mode = policy_mode_parse(text);
-	if (mode < 0)
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-					 "Mode '%s' is none of enforce, monitor, default", text);
-	r = read_reason(m, &who, error);
-	if (r < 0)
-		return r;
-	r = manager_set_policy_mode(b->manager, id, (enum manager_policy_mode)mode, &who, &d);
-	if (r == -ENOENT && d.n_errors == 0)
-		r = no_such_policy(error, id);
-	else if (r == -EPERM && d.n_errors == 0)
-		r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-				      "Policy '%s' holds no action that enforces", id);
-	else if (r < 0)
-		r = commit_error(error, r, &d);
-	else
-		r = sd_bus_reply_method_return(m, NULL);
-	diag_done(&d);
-	return r;
+	return bus_send_and_unref(reply, r);
 }
 
 static int append_stat(sd_bus_message *reply, const char *name, uint64_t value)
@@ -333,7 +267,7 @@ static int method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error
 		r = append_stats(reply, b->manager);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return send_and_unref(reply, r);
+	return bus_send_and_unref(reply, r);
 }
 
 #define PROPERTY(name)                                                                          \
@@ -420,10 +354,25 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("ValidatePolicy", SD_BUS_ARGS("s", text),
 				SD_BUS_RESULT("a(suuss)", diagnostics), method_validate_policy,
 				CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("ValidatePolicyFd", SD_BUS_ARGS("h", text),
+				SD_BUS_RESULT("a(suuss)", diagnostics),
+				bus_method_validate_policy_fd, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", path),
+				bus_method_get_policy, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("GetPolicySource", SD_BUS_ARGS("s", id), SD_BUS_RESULT("s", text),
-				method_get_policy_source, CHECKED),
+				bus_method_get_policy_source, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("PutPolicy", SD_BUS_ARGS("s", id, "s", text, "a{sv}", options),
+				SD_BUS_RESULT("o", path), bus_method_put_policy, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("PutPolicyFd", SD_BUS_ARGS("s", id, "h", text, "a{sv}", options),
+				SD_BUS_RESULT("o", path), bus_method_put_policy_fd, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("RemovePolicy", SD_BUS_ARGS("s", id, "a{sv}", options),
+				SD_BUS_NO_RESULT, bus_method_remove_policy, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("SetPolicyMode", SD_BUS_ARGS("s", id, "s", mode, "a{sv}", options),
-				SD_BUS_NO_RESULT, method_set_policy_mode, CHECKED),
+				SD_BUS_NO_RESULT, bus_method_set_policy_mode, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("Apply", SD_BUS_ARGS("a(sss)", changes, "a{sv}", options),
+				SD_BUS_RESULT("t", generation), bus_method_apply, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("ApplyFd", SD_BUS_ARGS("h", text, "a{sv}", options),
+				SD_BUS_RESULT("t", generation), bus_method_apply_fd, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", statistics),
 				method_get_statistics, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("OpenEventStream", SD_BUS_ARGS("a{sv}", filter),
@@ -476,6 +425,8 @@ void bus_emit_properties(struct bus *b, unsigned int properties)
 	}
 	r = sd_bus_emit_properties_changed_strv(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE,
 						(char **)names);
+	if (r >= 0 && properties & MANAGER_MODE)
+		r = bus_emit_policy_modes(b);
 	if (r < 0)
 		emit_failed(b, r);
 }
@@ -504,7 +455,9 @@ void bus_emit_policies(struct bus *b, uint64_t generation, const struct manager_
 		r = append_names(m, diff->changed, diff->n_changed);
 	if (r >= 0)
 		r = append_names(m, diff->removed, diff->n_removed);
-	r = send_and_unref(m, r);
+	r = bus_send_and_unref(m, r);
+	if (r >= 0)
+		r = bus_emit_policy_objects(b, diff);
 	if (r < 0)
 		emit_failed(b, r);
 }

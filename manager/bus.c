@@ -29,6 +29,7 @@ static int on_settle_timeout(sd_event_source *source, uint64_t usec, void *userd
 static void bus_disconnect(struct bus *b)
 {
 	b->named = false;
+	polkit_forget(b->polkit);
 	b->connection = sd_bus_close_unref(b->connection);
 }
 
@@ -85,15 +86,29 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return polkit_filter(b->polkit, m, error);
+}
+
 static int bus_export(struct bus *b)
 {
 	sd_bus *c = b->connection;
 	int r;
 
-	r = sd_bus_add_object_vtable(c, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, bus_manager_vtable,
-				     b);
+	r = sd_bus_add_filter(c, NULL, on_message, b);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(c, NULL, BUS_PATH, BUS_MANAGER_INTERFACE,
+					     bus_manager_vtable, b);
 	if (r >= 0)
 		r = sd_bus_add_object_manager(c, NULL, BUS_PATH);
+	if (r >= 0)
+		r = sd_bus_add_fallback_vtable(c, NULL, BUS_POLICY_PATH, BUS_POLICY_INTERFACE,
+					       bus_policy_vtable, bus_policy_find, b);
+	if (r >= 0)
+		r = sd_bus_add_node_enumerator(c, NULL, BUS_POLICY_PATH, bus_policy_enumerate, b);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(c, NULL, BUS_LOG_PATH, BUS_LOG_INTERFACE,
 					     bus_log_vtable, b);
@@ -208,6 +223,9 @@ int bus_new(sd_event *event, struct manager *manager, struct log *log, const cha
 	b->address = bus_resolve_address(where);
 	if (!b->address)
 		return -ENOMEM;
+	r = polkit_new(log, &b->polkit);
+	if (r < 0)
+		return r;
 	r = bus_error_register();
 	if (r < 0)
 		return r;
@@ -241,6 +259,7 @@ void bus_free(struct bus *b)
 		sd_bus_flush(b->connection);
 		bus_disconnect(b);
 	}
+	polkit_free(b->polkit);
 	free(b->address);
 	sd_event_unref(b->event);
 	free(b);
@@ -248,6 +267,8 @@ void bus_free(struct bus *b)
 
 int bus_check_caller(sd_bus_message *m, struct manager_who *ret_who, sd_bus_error *error)
 {
+	/* Userdata of every vtable, and so of the handler that runs now. */
+	const struct bus *b = sd_bus_get_current_userdata(sd_bus_message_get_bus(m));
 	uint64_t mask = SD_BUS_CREDS_EUID | (ret_who ? SD_BUS_CREDS_PID : 0);
 	sd_bus_creds *creds = NULL;
 	pid_t pid = 0;
@@ -262,7 +283,7 @@ int bus_check_caller(sd_bus_message *m, struct manager_who *ret_who, sd_bus_erro
 	sd_bus_creds_unref(creds);
 	if (r < 0)
 		return sd_bus_error_set_errnof(error, r, "Cannot tell who calls: %s", strerror(-r));
-	if (uid != 0 && uid != geteuid())
+	if (uid != 0 && uid != geteuid() && !polkit_has_passed(b->polkit, m))
 		return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
 					 "Only root may call %s, not uid %u",
 					 sd_bus_message_get_member(m), uid);

@@ -12,6 +12,7 @@
 #define BUS_PATH	      "/org/revshell1"
 #define BUS_POLICY_PATH	      "/org/revshell1/policy"
 #define BUS_MANAGER_INTERFACE "org.revshell1.Manager"
+#define BUS_POLICY_INTERFACE  "org.revshell1.Policy"
 #define BUS_LOG_PATH	      "/org/freedesktop/LogControl1"
 #define BUS_LOG_INTERFACE     "org.freedesktop.LogControl1"
 

@@ -114,6 +114,7 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	if (r < 0)
 		return EXIT_OTHER;
 	d->manager->may_be_empty = d->config.default_dirs;
+	manager_recover(d->manager);
 	r = manager_read_policies(d->manager, diag, set);
 	if (r < 0) {
 		log_diag(&d->log, diag);

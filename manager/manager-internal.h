@@ -7,5 +7,19 @@
 
 #include <systemd/sd-event.h>
 
+#include "manager.h"
+
 /* sd-event handler of the backend's descriptor; userdata is the struct manager. */
 int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+/* Every change is logged with who asked for it. */
+void manager_log_change(const struct manager *m, int level, const struct manager_who *who,
+			const char *fmt, ...) _printf_(4, 5);
+
+/* The override table as compile wants it: ends with a NULL name. */
+struct ruleset_mode *manager_override_modes(const struct manager *m);
+
+/* Sets, replaces or (DEFAULT) removes an override. Returns 0 or -errno. */
+int manager_override_set(struct manager *m, const char *name, enum manager_policy_mode mode);
+
+void manager_overrides_free(struct manager_override *overrides, size_t n);

@@ -47,6 +47,7 @@ static void generation_done(struct manager_generation *g)
 {
 	ruleset_free(g->rs);
 	free(g->counts);
+	free(g->loaded_usec);
 	*g = (struct manager_generation){};
 }
 
@@ -60,9 +61,7 @@ void manager_free(struct manager *m)
 	history_done(&m->history);
 	for (size_t i = 0; i < m->n_generations; i++)
 		generation_done(&m->generations[i]);
-	for (size_t i = 0; i < m->n_overrides; i++)
-		free(m->overrides[i].name);
-	free(m->overrides);
+	manager_overrides_free(m->overrides, m->n_overrides);
 	ratelimit_free(m->ratelimit);
 	symbols_free(m->symbols);
 	free(m->last_error);
@@ -100,12 +99,8 @@ static char *format_who(const struct manager_who *who)
 	return s;
 }
 
-/* Every change is logged with who asked for it. */
-static void log_change(const struct manager *m, int level, const struct manager_who *who,
-		       const char *fmt, ...) _printf_(4, 5);
-
-static void log_change(const struct manager *m, int level, const struct manager_who *who,
-		       const char *fmt, ...)
+void manager_log_change(const struct manager *m, int level, const struct manager_who *who,
+			const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL, *by = format_who(who), *reason = NULL;
 	char uid[48], pid[48], via[48];
@@ -158,13 +153,11 @@ int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *
 	return 0;
 }
 
-static int override_set(struct manager *m, const char *name, enum manager_policy_mode mode);
-
 static int take_override(const char *name, int mode, void *userdata)
 {
 	if (mode != POLICY_MODE_ENFORCE && mode != POLICY_MODE_MONITOR)
 		return 0;
-	return override_set(userdata, name, (enum manager_policy_mode)mode);
+	return manager_override_set(userdata, name, (enum manager_policy_mode)mode);
 }
 
 int manager_set_backend(struct manager *m, struct backend *b)
@@ -245,16 +238,6 @@ static int diff_rulesets(const struct ruleset *old, const struct ruleset *new,
 	return 0;
 }
 
-/* The override table as compile wants it: ends with a NULL name. */
-static struct ruleset_mode *override_modes(const struct manager *m)
-{
-	struct ruleset_mode *modes = calloc(m->n_overrides + 1, sizeof(*modes));
-
-	for (size_t i = 0; modes && i < m->n_overrides; i++)
-		modes[i] = (struct ruleset_mode){m->overrides[i].name, m->overrides[i].mode};
-	return modes;
-}
-
 /* A policy that is gone takes its override along: its name may come back meaning another thing. */
 static void drop_stale_overrides(struct manager *m, const struct ruleset *rs)
 {
@@ -285,6 +268,28 @@ static struct manager_counts *carry_counts(const struct manager_generation *old,
 	return counts;
 }
 
+static uint64_t now_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t *carry_times(const struct manager_generation *old, const struct ruleset *rs)
+{
+	uint64_t *times = calloc(rs->policies.n + 1, sizeof(*times));
+
+	for (size_t i = 0; times && i < rs->policies.n; i++) {
+		int j = old ? find_in(old->rs, rs->policies.policies[i]->name) : -ENOENT;
+		bool same = j >= 0 && strcmp(old->rs->policies.policies[j]->source,
+					     rs->policies.policies[i]->source) == 0;
+
+		times[i] = same ? old->loaded_usec[j] : now_usec();
+	}
+	return times;
+}
+
 static void push_generation(struct manager *m, struct manager_generation *g)
 {
 	if (m->n_generations == MANAGER_GENERATIONS)
@@ -300,8 +305,9 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 {
 	const struct ruleset_options opts = backend_ruleset_options(m->backend);
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
-	_cleanup_free_ struct ruleset_mode *modes = override_modes(m);
+	_cleanup_free_ struct ruleset_mode *modes = manager_override_modes(m);
 	_cleanup_free_ struct manager_counts *counts = NULL;
+	_cleanup_free_ uint64_t *times = NULL;
 	struct manager_generation new = {};
 	struct manager_diff diff;
 	int r;
@@ -313,7 +319,8 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 		return r;
 	/* From here on set is empty. Whatever can fail comes before the store that publishes. */
 	counts = carry_counts(manager_current(m), rs);
-	if (!counts)
+	times = carry_times(manager_current(m), rs);
+	if (!counts || !times)
 		return -ENOMEM;
 	r = diff_rulesets(m->n_generations > 0 ? m->generations[0].rs : NULL, rs, &diff);
 	if (r < 0)
@@ -325,6 +332,7 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	}
 	new.rs = TAKE_PTR(rs);
 	new.counts = TAKE_PTR(counts);
+	new.loaded_usec = TAKE_PTR(times);
 	push_generation(m, &new);
 	drop_stale_overrides(m, m->generations[0].rs);
 	properties_changed(m, MANAGER_GENERATION);
@@ -359,14 +367,6 @@ char *manager_format_errors(const struct diag *d, size_t max_items)
 	return TAKE_PTR(text);
 }
 
-static uint64_t now_usec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void set_last_error(struct manager *m, int error, const struct diag *d)
 {
 	char *text;
@@ -398,13 +398,14 @@ int manager_reload(struct manager *m, const struct manager_who *who, struct diag
 	policy_set_done(&set);
 	log_diag(m->log, d);
 	if (r < 0)
-		log_change(m, LOG_ERR, who,
-			   "Reload failed: %s; generation %" PRIu64 " stays in force",
-			   d->n_errors > 0 ? "bad policies" : strerror(-r),
-			   m->n_generations > 0 ? m->generations[0].number : 0);
+		manager_log_change(m, LOG_ERR, who,
+				   "Reload failed: %s; generation %" PRIu64 " stays in force",
+				   d->n_errors > 0 ? "bad policies" : strerror(-r),
+				   m->n_generations > 0 ? m->generations[0].number : 0);
 	else
-		log_change(m, LOG_NOTICE, who, "Reloaded: generation %" PRIu64 ", %zu policies",
-			   m->generations[0].number, m->generations[0].rs->policies.n);
+		manager_log_change(m, LOG_NOTICE, who,
+				   "Reloaded: generation %" PRIu64 ", %zu policies",
+				   m->generations[0].number, m->generations[0].rs->policies.n);
 	set_last_error(m, r, d);
 	if (m->observer.reloading)
 		m->observer.reloading(m->observer.userdata, false);
@@ -418,12 +419,13 @@ int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct ma
 
 	r = backend_set_mode(m->backend, mode, 0);
 	if (r < 0) {
-		log_change(m, LOG_ERR, who, "Failed to set mode %s: %s", mode_name(mode),
-			   strerror(-r));
+		manager_log_change(m, LOG_ERR, who, "Failed to set mode %s: %s", mode_name(mode),
+				   strerror(-r));
 		return r;
 	}
 	m->mode = mode;
-	log_change(m, LOG_NOTICE, who, "Mode %s (was %s)", mode_name(mode), mode_name(previous));
+	manager_log_change(m, LOG_NOTICE, who, "Mode %s (was %s)", mode_name(mode),
+			   mode_name(previous));
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
 		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
 	properties_changed(m, MANAGER_MODE);
@@ -445,103 +447,6 @@ const char *manager_effective_mode(const struct manager *m)
 		return mode_name(REVSHELL_MODE_MONITOR);
 	return mode_name(v.mode == REVSHELL_MODE_ENFORCE ? REVSHELL_MODE_ENFORCE
 							 : REVSHELL_MODE_MONITOR);
-}
-
-/* Sets, replaces or (DEFAULT) removes an override. Returns 0 or -errno. */
-static int override_set(struct manager *m, const char *name, enum manager_policy_mode mode)
-{
-	struct manager_override *o;
-	char *copy;
-	size_t i = 0;
-
-	while (i < m->n_overrides && strcmp(m->overrides[i].name, name) != 0)
-		i++;
-	if (mode == MANAGER_POLICY_DEFAULT) {
-		if (i == m->n_overrides)
-			return 0;
-		free(m->overrides[i].name);
-		m->overrides[i] = m->overrides[--m->n_overrides];
-		return 0;
-	}
-	if (i < m->n_overrides) {
-		m->overrides[i].mode = (enum policy_mode)mode;
-		return 0;
-	}
-	if (m->n_overrides >= MANAGER_MAX_OVERRIDES)
-		return -E2BIG;
-	o = reallocarray(m->overrides, m->n_overrides + 1, sizeof(*o));
-	if (!o)
-		return -ENOMEM;
-	m->overrides = o;
-	copy = strdup(name);
-	if (!copy)
-		return -ENOMEM;
-	o[m->n_overrides++] = (struct manager_override){copy, (enum policy_mode)mode};
-	return 0;
-}
-
-static enum manager_policy_mode override_get(const struct manager *m, const char *name)
-{
-	for (size_t i = 0; i < m->n_overrides; i++)
-		if (strcmp(m->overrides[i].name, name) == 0)
-			return (enum manager_policy_mode)m->overrides[i].mode;
-	return MANAGER_POLICY_DEFAULT;
-}
-
-/* Parses the current policies once more, each from its own document: compile took its input. */
-static int reparse_current(const struct manager *m, struct diag *d, struct policy_set *set)
-{
-	const struct policy_set *current = &manager_current(m)->rs->policies;
-	const struct policy_options opts = {};
-	int r;
-
-	for (size_t i = 0; i < current->n; i++) {
-		const struct policy *p = current->policies[i];
-
-		r = policy_load_text(p->source, strlen(p->source), p->origin, &opts, d, set);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int manager_set_policy_mode(struct manager *m, const char *name, enum manager_policy_mode mode,
-			    const struct manager_who *who, struct diag *d)
-{
-	static const char *const names[] = {"enforce", "monitor", "default"};
-	enum manager_policy_mode previous;
-	struct policy_set set = {};
-	ssize_t i;
-	int r;
-
-	i = manager_find_policy(m, name);
-	if (i < 0)
-		return -ENOENT;
-	if (mode == MANAGER_POLICY_ENFORCE &&
-	    !manager_current(m)->rs->policies.policies[i]->can_deny)
-		return -EPERM;
-	previous = override_get(m, name);
-	r = override_set(m, name, mode);
-	if (r < 0)
-		return r;
-	r = reparse_current(m, d, &set);
-	if (r >= 0)
-		r = manager_commit(m, &set, d);
-	policy_set_done(&set);
-	if (r < 0) {
-		/* Replacing or removing cannot fail; adding back what was removed hardly can. */
-		if (override_set(m, name, previous) < 0)
-			log_error(m->log, "Policy %s lost its mode", name);
-		log_change(m, LOG_ERR, who, "Failed to set mode %s of policy %s: %s", names[mode],
-			   name, strerror(-r));
-		return r;
-	}
-	if (backend_set_override(m->backend, name,
-				 mode == MANAGER_POLICY_DEFAULT ? -1 : (int)mode) < 0)
-		log_warning(m->log, "The mode of policy %s will not outlive the daemon", name);
-	log_change(m, LOG_NOTICE, who, "Policy %s: mode %s, generation %" PRIu64, name, names[mode],
-		   m->generations[0].number);
-	return 0;
 }
 
 const char *manager_policy_mode(const struct manager *m, size_t policy)

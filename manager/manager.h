@@ -43,6 +43,7 @@ struct manager_counts {
 struct manager_generation {
 	uint64_t number;
 	struct ruleset *rs;
+	uint64_t *loaded_usec; /* rs->policies.n; CLOCK_REALTIME, when the text came in force */
 	struct manager_counts
 		*counts; /* rs->policies.n; only the newest generation's are current */
 };
@@ -143,12 +144,45 @@ enum manager_policy_mode {
 	MANAGER_POLICY_DEFAULT, /* as its own option says */
 };
 
+enum manager_change_kind {
+	MANAGER_PUT,
+	MANAGER_REMOVE,
+	MANAGER_SET_MODE,
+};
+
+struct manager_change {
+	enum manager_change_kind kind;
+	const char *id;		       /* with MANAGER_PUT "": whatever text says */
+	const char *text;	       /* MANAGER_PUT: one document; with id "" any number */
+	enum manager_policy_mode mode; /* MANAGER_SET_MODE */
+};
+
+/* Changes that come into force together, as one generation, or not at all. */
+struct manager_transaction {
+	const struct manager_change *changes;
+	size_t n;
+	uint64_t expected; /* generation that must be in force, or 0 */
+	bool dry_run;	   /* check only */
+	bool runtime;	   /* files go to the directory below /run */
+	bool replace_all;  /* policies that are not put are removed */
+	bool mask;	   /* policies of a lower directory may be removed, by hiding their file */
+	uint64_t *ret_generation;
+	char **ret_id; /* which policy an error is about, or NULL */
+};
+
 /*
- * Sets one policy's mode by a new generation. -ENOENT: no such policy. -EPERM: it holds no action
- * that enforces. Other errors as manager_commit.
+ * Files first, kernel second, and back if that fails. Modes are not written to files. Errors:
+ * -ESTALE: another generation. -ENOENT: no such policy. -EPERM: it holds no action that enforces.
+ * -EROFS: it is in a directory of lower precedence. -EEXIST: in one of higher precedence.
+ * -EOPNOTSUPP: there is no directory below /run. -EIO: what was there could not be brought back.
+ * -EINVAL, -E2BIG with errors in d. -EUCLEAN: its file was not read from a directory. Others are of
+ * the disk, or of manager_commit.
  */
-int manager_set_policy_mode(struct manager *m, const char *name, enum manager_policy_mode mode,
-			    const struct manager_who *who, struct diag *d);
+int manager_apply(struct manager *m, const struct manager_transaction *t,
+		  const struct manager_who *who, struct diag *d);
+
+/* Settles what an earlier run left half done in the policy directories. Before they are read. */
+void manager_recover(struct manager *m);
 
 /* "enforce", "monitor", or "monitor-only" for a policy that holds no action that enforces. */
 const char *manager_policy_mode(const struct manager *m, size_t policy);

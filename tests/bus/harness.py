@@ -202,6 +202,10 @@ class BusTest(unittest.TestCase):
         self.assertEqual(r.code, 0, r)
         return json.loads(r.out)["data"] if r.out else []
 
+    def call_policy(self, id, member, *args, prefix=()):
+        return self.busctl("call", NAME, PATH + "/policy/" + id, "org.revshell1.Policy", member,
+                           *args, prefix=prefix)
+
     def call_fails(self, member, *args):
         """The name and text of the error, as a direct call shows them."""
         r = self.busctl("call", NAME, PATH, MANAGER, member, *args)
@@ -213,8 +217,9 @@ class BusTest(unittest.TestCase):
         self.assertEqual(r.code, 0, r)
         return json.loads(r.out)["data"]
 
-    def monitor(self):
-        """Starts to collect signals; returns a function that ends it and gives the list."""
+    def monitor(self, below=False):
+        """Starts to collect signals of the manager's object, or of all below it too; returns a
+        function that ends it and gives the list."""
         out = open(os.path.join(self.dir, "monitor"), "w+")
         self.addCleanup(out.close)
         process = self.start(["busctl", "--address=" + self.address, "--json=short", "monitor",
@@ -227,10 +232,10 @@ class BusTest(unittest.TestCase):
             def lines():
                 out.seek(0)
                 return [json.loads(line) for line in out.read().splitlines() if line]
-            wait_for("%d signals" % n, lambda: len(self.of_daemon(lines())) >= n, seconds)
+            wait_for("%d signals" % n, lambda: len(self.of_daemon(lines(), below)) >= n, seconds)
             process.terminate()
             process.wait()
-            return self.of_daemon(lines())
+            return self.of_daemon(lines(), below)
         return finish
 
     def is_monitoring(self, process):
@@ -239,8 +244,10 @@ class BusTest(unittest.TestCase):
         return process.poll() is None
 
     @staticmethod
-    def of_daemon(messages):
-        return [m for m in messages if m["type"] == "signal" and m["path"].startswith(PATH)]
+    def of_daemon(messages, below):
+        return [m for m in messages if m["type"] == "signal" and
+                (m["path"].startswith(PATH) if below else
+                 m["path"] == PATH and not m["member"].startswith("Interfaces"))]
 
     def fake(self, **what):
         """Tells the fake backend something; blocks while it has not read what came before."""
