@@ -39,6 +39,8 @@ enum ctl_option {
 	CTL_OPT_CHANGE = 64, /* --dry-run, --runtime */
 	CTL_OPT_MASK = 128,
 	CTL_OPT_REPLACE = 256,
+	CTL_OPT_CONFIRM = 512,
+	CTL_OPT_DISARM = 1024,
 };
 
 struct ctl {
@@ -53,6 +55,8 @@ struct ctl {
 	enum event_format format;
 	const char *policy, *exe, *verdict;
 	bool tetragon, offline;
+	uint64_t confirm_usec; /* of --confirm; 0: not given */
+	bool disarm;
 	bool dry_run, runtime, mask, replace_all;
 	sd_bus *bus; /* opened by the first call */
 };
@@ -132,4 +136,7 @@ int verb_policy_show(struct ctl *c, int argc, char **argv);
 int verb_policy_add(struct ctl *c, int argc, char **argv);
 int verb_policy_remove(struct ctl *c, int argc, char **argv);
 int verb_apply(struct ctl *c, int argc, char **argv);
+int verb_confirm(struct ctl *c, int argc, char **argv);
+int verb_rollback(struct ctl *c, int argc, char **argv);
+int verb_stop(struct ctl *c, int argc, char **argv);
 int verb_policy_mode(struct ctl *c, int argc, char **argv);

@@ -23,7 +23,7 @@ static int verb_help(struct ctl *c, int argc, char **argv);
 
 static const struct verb verbs[] = {
 	{NULL, "status", 0, 0, 0, verb_status, "", "Show mode, backend and policies"},
-	{NULL, "enforce", 0, 1, CTL_OPT_REASON, verb_enforce, "[on|off|status]",
+	{NULL, "enforce", 0, 1, CTL_OPT_REASON | CTL_OPT_CONFIRM, verb_enforce, "[on|off|status]",
 	 "Carry verdicts out, only report them, or show which"},
 	{"policy", "list", 0, 0, 0, verb_policy_list, "", "List the loaded policies"},
 	{"policy", "check", 1, -1, CTL_OPT_CHECK, verb_policy_check, "FILE|DIR...",
@@ -37,6 +37,8 @@ static const struct verb verbs[] = {
 	 verb_policy_remove, "ID", "Remove a policy and its file"},
 	{"policy", "mode", 2, 2, CTL_OPT_REASON, verb_policy_mode, "ID MODE",
 	 "Set one policy to enforce, monitor, or its own default"},
+	{NULL, "confirm", 0, 0, 0, verb_confirm, "", "Keep the mode that is on trial"},
+	{NULL, "rollback", 0, 0, 0, verb_rollback, "", "Bring back the mode before the trial"},
 	{NULL, "apply", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_REPLACE, verb_apply,
 	 "FILE|DIR|-", "Put the policies of a file or directory in force, all or nothing"},
 	{NULL, "reload", 0, 0, CTL_OPT_REASON, verb_reload, "",
@@ -44,6 +46,8 @@ static const struct verb verbs[] = {
 	{NULL, "events", 0, 0, CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER,
 	 verb_events, "", "Show the last events, or follow them"},
 	{NULL, "stats", 0, 0, 0, verb_stats, "", "Show counters"},
+	{NULL, "stop", 0, 0, CTL_OPT_DISARM, verb_stop, "",
+	 "End the daemon; enforcement stays, unless --disarm"},
 	{NULL, "version", 0, 0, 0, verb_version, "", "Show the client's and the daemon's version"},
 	{NULL, "help", 0, -1, 0, verb_help, "", "Show this text"},
 };
@@ -53,6 +57,8 @@ enum {
 	OPT_JSON,
 	OPT_NO_LEGEND,
 	OPT_REASON,
+	OPT_CONFIRM,
+	OPT_DISARM,
 	OPT_POLICY,
 	OPT_EXE,
 	OPT_VERDICT,
@@ -71,6 +77,8 @@ static const struct option long_options[] = {
 	{"json", required_argument, NULL, OPT_JSON},
 	{"no-legend", no_argument, NULL, OPT_NO_LEGEND},
 	{"reason", required_argument, NULL, OPT_REASON},
+	{"confirm", required_argument, NULL, OPT_CONFIRM},
+	{"disarm", no_argument, NULL, OPT_DISARM},
 	{"follow", no_argument, NULL, 'f'},
 	{"lines", required_argument, NULL, 'n'},
 	{"output", required_argument, NULL, 'o'},
@@ -109,6 +117,9 @@ static int verb_help(struct ctl *c, int argc, char **argv)
 	       "  --version          Show the version\n"
 	       "Options of enforce, reload, apply, policy add, remove and mode:\n"
 	       "  --reason=TEXT      For the log\n"
+	       "Options of enforce on, and of stop:\n"
+	       "  --confirm=TIME     Only on trial: 'confirm' must follow within 30s, 5m, 1h\n"
+	       "  --disarm           (stop) Take enforcement away as well\n"
 	       "Options of apply, policy add and remove:\n"
 	       "  --dry-run          Only check\n"
 	       "  --runtime          Write below /run: until the next boot\n"
@@ -168,6 +179,28 @@ static int parse_lines(struct ctl *c, const char *arg)
 	return 0;
 }
 
+/* A number of seconds, or of what s, m or h stands for. */
+static int parse_confirm(struct ctl *c, const char *arg)
+{
+	static const struct {
+		const char *unit;
+		uint64_t usec;
+	} units[] = {{"", 1000000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}};
+	char *end;
+	unsigned long n = strtoul(arg, &end, 10);
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (end == arg || arg[0] == '-' || n == 0 || n > 86400 ||
+		    strcmp(end, units[i].unit) != 0)
+			continue;
+		c->options |= CTL_OPT_CONFIRM;
+		c->confirm_usec = n * units[i].usec;
+		return 0;
+	}
+	usage_error("Bad value for --confirm: '%s' (a number with s, m or h)", arg);
+	return -EINVAL;
+}
+
 static int parse_change_option(struct ctl *c, int opt)
 {
 	switch (opt) {
@@ -221,6 +254,12 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 	case OPT_REASON:
 		c->options |= CTL_OPT_REASON;
 		c->reason = arg;
+		return 0;
+	case OPT_CONFIRM:
+		return parse_confirm(c, arg);
+	case OPT_DISARM:
+		c->options |= CTL_OPT_DISARM;
+		c->disarm = true;
 		return 0;
 	case 'f':
 		c->options |= CTL_OPT_FOLLOW;

@@ -18,7 +18,7 @@ _revshellctl()
 	--verdict) words=(allowed would-deny denied killed) ;;
 	--bus) words=(system session) ;;
 	--policy) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
-	--host | -H | --lines | -n | --reason) return ;;
+	--host | -H | --lines | -n | --reason | --confirm) return ;;
 	--exe)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
@@ -31,7 +31,7 @@ _revshellctl()
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		policy) group=policy ;;
-		status | enforce | apply | reload | events | stats | version | help) verb=${verb:-$word} ;;
+		status | enforce | confirm | rollback | apply | reload | events | stats | stop | version | help) verb=${verb:-$word} ;;
 		list | check | cat | mode | show | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
@@ -40,7 +40,9 @@ _revshellctl()
 		case $verb in
 		events) words+=(--follow --lines= --output= --policy= --exe= --verdict=) ;;
 		check) words+=(--tetragon --offline) ;;
-		enforce | reload | mode) words+=(--reason=) ;;
+		enforce) words+=(--reason= --confirm=) ;;
+		reload | mode) words+=(--reason=) ;;
+		stop) words+=(--disarm) ;;
 		add) words+=(--reason= --dry-run --runtime) ;;
 		remove) words+=(--reason= --dry-run --runtime --mask) ;;
 		apply) words+=(--reason= --dry-run --runtime --replace-all) ;;
@@ -49,7 +51,7 @@ _revshellctl()
 	elif [[ $group && -z $verb ]]; then
 		words=(list show cat check add remove mode)
 	elif [[ -z $verb ]]; then
-		words=(status enforce policy apply reload events stats version help)
+		words=(status enforce confirm rollback policy apply reload events stats stop version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;

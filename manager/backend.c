@@ -682,6 +682,11 @@ bool backend_is_persistent(const struct backend *b)
 	return b->pins.active;
 }
 
+const char *backend_pin_dir(const struct backend *b)
+{
+	return b->pins.base;
+}
+
 const char *backend_note(const struct backend *b)
 {
 	return b->pins.note;

@@ -110,5 +110,8 @@ int backend_each_override(struct backend *b, backend_override_fn fn, void *userd
  */
 int backend_disarm(const char *pin_dir);
 
+/* Where it pins, or NULL. */
+const char *backend_pin_dir(const struct backend *b);
+
 /* The result of the self-test in words, for status and doctor. */
 const char *backend_selftest_result(const struct backend *b);

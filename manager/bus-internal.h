@@ -71,6 +71,14 @@ int bus_read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *er
 int bus_send_and_unref(sd_bus_message *reply, int r);
 int bus_append_diag(sd_bus_message *reply, const struct diag *d);
 
+/* bus-confirm.c */
+int bus_method_confirm(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_rollback(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_property_rollback_at(sd_bus *bus, const char *path, const char *interface,
+			     const char *property, sd_bus_message *reply, void *userdata,
+			     sd_bus_error *error);
+
 /* bus-apply.c: transactions. */
 int bus_method_validate_policy_fd(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_put_policy(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -43,11 +43,18 @@ int bus_read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *er
 	return bus_check_reason(who, error);
 }
 
-static int set_mode(struct bus *b, enum revshell_mode mode, const struct manager_who *who,
-		    sd_bus_error *error)
+static int set_mode(struct bus *b, enum revshell_mode mode, uint64_t confirm_usec,
+		    const struct manager_who *who, sd_bus_error *error)
 {
-	int r = manager_set_mode(b->manager, mode, who);
+	int r = confirm_usec ? manager_try_enforce(b->manager, confirm_usec, who)
+			     : manager_set_mode(b->manager, mode, who);
 
+	if (r == -EBUSY)
+		return sd_bus_error_set(error, BUS_ERROR_CHANGE_PENDING,
+					"A change waits for Confirm or Rollback");
+	if (r == -ERANGE)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"Option 'confirm-usec' is more than a day");
 	if (r < 0)
 		return sd_bus_error_setf(error, BUS_ERROR_BACKEND_UNAVAILABLE,
 					 "Failed to set mode %s: %s", mode_name(mode),
@@ -65,7 +72,7 @@ static int method_set_enforce(sd_bus_message *m, void *userdata, sd_bus_error *e
 	if (r >= 0)
 		r = sd_bus_message_read(m, "b", &on);
 	if (r >= 0)
-		r = set_mode(b, on ? REVSHELL_MODE_ENFORCE : REVSHELL_MODE_MONITOR, &who, error);
+		r = set_mode(b, on ? REVSHELL_MODE_ENFORCE : REVSHELL_MODE_MONITOR, 0, &who, error);
 	if (r < 0)
 		return r;
 	return sd_bus_reply_method_return(m, NULL);
@@ -76,6 +83,12 @@ static int method_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	struct bus *b = userdata;
 	enum revshell_mode previous = b->manager->mode;
 	struct manager_who who;
+	uint64_t confirm_usec = 0;
+	const struct bus_option options[] = {
+		{"reason", "s", &who.reason},
+		{"confirm-usec", "t", &confirm_usec},
+		{},
+	};
 	const char *text;
 	int r, mode;
 
@@ -88,9 +101,14 @@ static int method_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	if (mode < 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 					 "Mode '%s' is neither enforce nor monitor", text);
-	r = bus_read_reason(m, &who, error);
+	r = bus_read_options(m, options, error);
 	if (r >= 0)
-		r = set_mode(b, (enum revshell_mode)mode, &who, error);
+		r = bus_check_reason(&who, error);
+	if (r >= 0 && confirm_usec && mode != REVSHELL_MODE_ENFORCE)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"Option 'confirm-usec' goes with mode enforce only");
+	if (r >= 0)
+		r = set_mode(b, (enum revshell_mode)mode, confirm_usec, &who, error);
 	if (r < 0)
 		return r;
 	return sd_bus_reply_method_return(m, "s", mode_name(previous));
@@ -344,6 +362,10 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("SetEnforce", SD_BUS_ARGS("b", on), SD_BUS_NO_RESULT,
 				method_set_enforce, CHECKED),
+	SD_BUS_METHOD("Confirm", "", "", bus_method_confirm, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("b", disarm), SD_BUS_NO_RESULT, bus_method_stop,
+				CHECKED),
+	SD_BUS_METHOD("Rollback", "", "", bus_method_rollback, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", mode, "a{sv}", options),
 				SD_BUS_RESULT("s", previous), method_set_mode, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_ARGS("a{sv}", options),
@@ -386,6 +408,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_PROPERTY("EffectiveMode", "s", property_effective_mode, 0, CHANGES),
 	SD_BUS_PROPERTY("Backend", "s", property_backend, 0, CONST),
 	SD_BUS_PROPERTY("SelfTest", "s", property_self_test, 0, CONST),
+	SD_BUS_PROPERTY("RollbackAtUSec", "t", bus_property_rollback_at, 0, CHANGES),
 	SD_BUS_PROPERTY("Generation", "t", property_generation, 0, CHANGES),
 	SD_BUS_PROPERTY("NPolicies", "u", property_n_policies, 0, CHANGES),
 	SD_BUS_PROPERTY("PolicySetDigest", "s", property_policy_set_digest, 0, CHANGES),
@@ -406,13 +429,14 @@ static void emit_failed(struct bus *b, int r)
 
 void bus_emit_properties(struct bus *b, unsigned int properties)
 {
-	const char *names[8] = {NULL};
+	const char *names[12] = {NULL};
 	size_t n = 0;
 	int r;
 
 	if (properties & MANAGER_MODE) {
 		names[n++] = "Mode";
 		names[n++] = "EffectiveMode";
+		names[n++] = "RollbackAtUSec";
 	}
 	if (properties & MANAGER_GENERATION) {
 		names[n++] = "Generation";

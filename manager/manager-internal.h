@@ -19,6 +19,14 @@ void manager_log_change(const struct manager *m, int level, const struct manager
 /* The override table as compile wants it: ends with a NULL name. */
 struct ruleset_mode *manager_override_modes(const struct manager *m);
 
+/* One store, logged. deadline_ns: CLOCK_BOOTTIME, 0 none. */
+int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadline_ns,
+		     const struct manager_who *who);
+void manager_trial_end(struct manager *m);
+
+/* A trial that began under the daemon before this one. */
+int manager_resume_trial(struct manager *m);
+
 /* Sets, replaces or (DEFAULT) removes an override. Returns 0 or -errno. */
 int manager_override_set(struct manager *m, const char *name, enum manager_policy_mode mode);
 

@@ -56,6 +56,7 @@ void manager_free(struct manager *m)
 	if (!m)
 		return;
 	sd_event_source_disable_unref(m->events_source);
+	manager_trial_end(m);
 	backend_close(m->backend);
 	stream_set_done(&m->streams);
 	history_done(&m->history);
@@ -175,6 +176,9 @@ int manager_set_backend(struct manager *m, struct backend *b)
 		return 0;
 	if (backend_get_mode(b, &mode) == 0)
 		m->mode = mode.mode;
+	r = manager_resume_trial(m);
+	if (r < 0)
+		return r;
 	return backend_each_override(b, take_override, m);
 }
 
@@ -412,24 +416,30 @@ int manager_reload(struct manager *m, const struct manager_who *who, struct diag
 	return r;
 }
 
-int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who)
+int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadline_ns,
+		     const struct manager_who *who)
 {
 	enum revshell_mode previous = m->mode;
 	int r;
 
-	r = backend_set_mode(m->backend, mode, 0);
+	r = backend_set_mode(m->backend, mode, deadline_ns);
 	if (r < 0) {
 		manager_log_change(m, LOG_ERR, who, "Failed to set mode %s: %s", mode_name(mode),
 				   strerror(-r));
 		return r;
 	}
 	m->mode = mode;
-	manager_log_change(m, LOG_NOTICE, who, "Mode %s (was %s)", mode_name(mode),
-			   mode_name(previous));
+	manager_log_change(m, LOG_NOTICE, who, "Mode %s%s (was %s)", mode_name(mode),
+			   deadline_ns ? " until it is confirmed" : "", mode_name(previous));
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
 		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
 	properties_changed(m, MANAGER_MODE);
 	return 0;
+}
+
+int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who)
+{
+	return m->trial.deadline_ns ? -EBUSY : manager_put_mode(m, mode, 0, who);
 }
 
 const char *manager_effective_mode(const struct manager *m)

@@ -92,6 +92,11 @@ struct manager {
 	struct manager_override *overrides;
 	size_t n_overrides;
 	enum revshell_mode mode;
+	struct manager_trial {
+		uint64_t deadline_ns; /* CLOCK_BOOTTIME; 0: no mode is on trial */
+		enum revshell_mode previous;
+		sd_event_source *timer;
+	} trial;
 	char *last_error; /* of the last reload, lines of FILE:LINE:COLUMN: ...; "" if it went well
 			   */
 	uint64_t last_reload_usec; /* CLOCK_REALTIME */
@@ -133,7 +138,24 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d);
 /* Reads, compiles and publishes anew: all or nothing. last_error tells the outcome. */
 int manager_reload(struct manager *m, const struct manager_who *who, struct diag *d);
 
+/* -EBUSY: a change waits for confirmation. */
 int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);
+
+#define MANAGER_MAX_TRIAL_USEC (24ULL * 60 * 60 * 1000000)
+
+/*
+ * Enforces for so long; without manager_confirm() in that time the mode before comes back. The
+ * deadline stands in the kernel too, so it holds if the daemon dies. Where enforcement is on
+ * already nothing changes. -EBUSY: a change waits. -ERANGE: no time at all, or more than a day.
+ */
+int manager_try_enforce(struct manager *m, uint64_t confirm_usec, const struct manager_who *who);
+
+/* Ends the daemon. disarm: nothing stays in force behind it. */
+int manager_stop(struct manager *m, bool disarm, const struct manager_who *who);
+
+/* -ENODATA: nothing waits for confirmation. */
+int manager_confirm(struct manager *m, const struct manager_who *who);
+int manager_rollback(struct manager *m, const struct manager_who *who);
 
 /* What happens to verdicts now: "enforce", "monitor", or "off" where nothing reaches the kernel. */
 const char *manager_effective_mode(const struct manager *m);

@@ -232,3 +232,8 @@ int backend_settle(struct backend *b)
 {
 	return 0;
 }
+
+const char *backend_pin_dir(const struct backend *b)
+{
+	return NULL;
+}

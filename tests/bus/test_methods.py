@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every method, property, signal and error of org.revshell1."""
 import os
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
@@ -97,6 +98,51 @@ class Modes(BusTest):
         log = wait_for("the log", lambda: [s for s in self.log().splitlines() if "drill" in s])
         self.assertRegex(log[0], r"^Mode enforce \(was monitor\) \(bus, uid %d, pid \d+, "
                          r"reason: drill\\x1b\[31m\)$" % os.geteuid())
+
+    def trial(self, usec):
+        return self.call("SetMode", "sa{sv}", "enforce", "1", "confirm-usec", "t", str(usec))
+
+    def test_trial_is_confirmed(self):
+        self.assertEqual(self.get("RollbackAtUSec"), 0)
+        self.assertEqual(self.trial(60000000), ["monitor"])
+        self.assertEqual(self.get("EffectiveMode"), "enforce")
+        self.assertGreater(self.get("RollbackAtUSec"), time.clock_gettime(time.CLOCK_BOOTTIME) * 1e6)
+        for args in (["SetEnforce", "b", "false"], ["SetMode", "sa{sv}", "monitor", "0"]):
+            self.assertIn("waits for Confirm", self.call_fails(*args))
+        self.call("Confirm")
+        self.assertEqual(self.get("RollbackAtUSec"), 0)
+        self.assertEqual(self.get("EffectiveMode"), "enforce")
+        self.assertIn("No change waits", self.call_fails("Confirm"))
+        # what is in force already is on no trial
+        self.assertEqual(self.trial(60000000), ["enforce"])
+        self.assertEqual(self.get("RollbackAtUSec"), 0)
+
+    def test_trial_is_rolled_back(self):
+        self.trial(60000000)
+        self.call("Rollback")
+        self.assertEqual(self.get("Mode"), "monitor")
+        self.assertEqual(self.get("RollbackAtUSec"), 0)
+        self.assertIn("No change waits", self.call_fails("Rollback"))
+        self.call("SetEnforce", "b", "true")
+
+    def test_trial_runs_out(self):
+        self.trial(300000)
+        wait_for("the older mode", lambda: self.get("Mode") == "monitor")
+        self.assertIn("nobody confirmed in time", self.log())
+        self.assertIn("No change waits", self.call_fails("Confirm"))
+
+    def test_trial_is_refused(self):
+        self.assertIn("more than a day", self.call_fails(
+            "SetMode", "sa{sv}", "enforce", "1", "confirm-usec", "t", str(86400000001)))
+        self.assertIn("enforce only", self.call_fails(
+            "SetMode", "sa{sv}", "monitor", "1", "confirm-usec", "t", "1000000"))
+        self.assertEqual(self.get("Mode"), "monitor")
+
+    def test_stop(self):
+        self.call("Stop", "b", "true")
+        wait_for("the end", lambda: self.process.poll() is not None)
+        self.assertEqual(self.process.returncode, 0)
+        self.assertIn("Stopping; nothing is enforced", self.log())
 
     def test_bad_mode(self):
         self.assertIn("Mode 'off' is neither enforce nor monitor",
@@ -221,7 +267,8 @@ class Signals(BusTest):
                          ("org.freedesktop.DBus.Properties", "PropertiesChanged"))
         self.assertEqual(changed["payload"]["data"],
                          [MANAGER, {"Mode": {"type": "s", "data": "enforce"},
-                                    "EffectiveMode": {"type": "s", "data": "enforce"}}, []])
+                                    "EffectiveMode": {"type": "s", "data": "enforce"},
+                                    "RollbackAtUSec": {"type": "t", "data": 0}}, []])
 
     def test_reload(self):
         self.write("10-one.yaml", policy("one", "192.0.2.0/24"))
@@ -288,11 +335,13 @@ class Unprivileged(BusTest):
              ["PutPolicy", "ssa{sv}", "new", policy("new"), "0"],
              ["Apply", "a(sss)a{sv}", "1", "put", "new", policy("new"), "0"],
              ["RemovePolicy", "sa{sv}", "new", "0"]]
+    # Need something to settle, or leave nobody to ask.
+    LAST_CALLS = [["Confirm"], ["Rollback"], ["Stop", "b", "true"]]
     # busctl cannot send descriptors: test_apply.py calls these.
     FD_CALLS = {"PutPolicyFd", "ApplyFd", "ValidatePolicyFd"}
 
     def test_every_method_is_refused(self):
-        for args in self.CALLS:
+        for args in self.CALLS + self.LAST_CALLS:
             r = self.busctl("call", NAME, PATH, MANAGER, *args, prefix=NOBODY)
             self.assertNotEqual(r.code, 0, args)
             self.assertIn("Access denied", r.err)
@@ -302,7 +351,7 @@ class Unprivileged(BusTest):
     def test_the_list_is_complete(self):
         with open(os.path.join(SOURCE, "dbus/org.revshell1.xml")) as f:
             methods = {n for t, n in interface_of(f.read(), MANAGER) if t == "method"}
-        self.assertEqual({c[0] for c in self.CALLS} | self.FD_CALLS, methods)
+        self.assertEqual({c[0] for c in self.CALLS + self.LAST_CALLS} | self.FD_CALLS, methods)
 
 
 @needs_root
@@ -316,6 +365,9 @@ class BusPolicy(BusTest):
             self.assertEqual(r.code, 0, (args, r))
         self.assertEqual(self.busctl("introspect", NAME, PATH).code, 0)
         self.assertEqual(self.get("Mode"), "enforce")
+        for args in Unprivileged.LAST_CALLS:
+            self.assertNotIn("Access denied",
+                             self.busctl("call", NAME, PATH, MANAGER, *args).err)
 
     def test_others_may_nothing(self):
         for args in (["call", NAME, PATH, MANAGER, "SetEnforce", "b", "true"],

@@ -142,13 +142,42 @@ check_match 'a map is gone: it is told' 'incomplete' "$T/daemon.log"
 PROBE=$TARGET check_denied 'a map is gone: connect' udp4 connect 127.0.0.1 4444
 storm_stop 'upgraded, of another layout, incomplete'
 
+# Enforcement on trial ends by itself, though the daemon that began it is dead.
+enforce off
+check 'on trial: enforce' ctl enforce on --confirm=4s
+PROBE=$TARGET check_denied 'on trial: connect' udp4 connect 127.0.0.1 4444
+kill_daemon
+PROBE=$TARGET check_denied 'on trial, killed: connect' udp4 connect 127.0.0.1 4444
+check 'nobody confirmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+start_daemon "$T/policies" || exit 1
+check 'the daemon has understood' wait_for 20 grep -q 'nobody confirmed in time' "$T/daemon.log"
+check_status 'and is monitoring' 5 ctl status
+check 'on trial again' ctl enforce on --confirm=1m
+check 'confirmed' ctl confirm
+check_status 'confirmed: nothing is left to confirm' 1 ctl confirm
+PROBE=$TARGET check_denied 'confirmed: connect' udp4 connect 127.0.0.1 4444
+
 printf 'nonsense: [\n' >"$T/policies/bad.yaml"
 stop_daemon
 check_status 'a bad policy: the daemon does not start' 1 timeout 60 "$REVSHELLD" --policy-dir "$T/policies" \
 	"--bus=$DBUS_SYSTEM_BUS_ADDRESS" "--pin-dir=$PIN_DIR"
 PROBE=$TARGET check_denied 'a bad policy: the old ones stay in force' udp4 connect 127.0.0.1 4444
-check_status 'disarming' 0 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
+check_status 'no daemon to disarm' 3 ctl stop --disarm
+rm "$T/policies/bad.yaml"
+start_daemon "$T/policies" || exit 1
+check 'stopping' ctl stop
+wait_for 20 process_gone "$daemon_pid"
+PROBE=$TARGET check_denied 'stopped: connect' udp4 connect 127.0.0.1 4444
+start_daemon "$T/policies" || exit 1
+check 'disarming' ctl stop --disarm
 # the kernel detaches them a moment later
+check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
+wait_for 20 process_gone "$daemon_pid"
+start_daemon "$T/policies" --mode=enforce || exit 1
+kill_daemon
+PROBE=$TARGET check_denied 'killed: connect' udp4 connect 127.0.0.1 4444
+check_status 'disarming without a daemon' 0 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
 check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
 check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
 finish
