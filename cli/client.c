@@ -114,6 +114,19 @@ int ctl_open(struct ctl *c)
 	return r < 0 ? r : 0;
 }
 
+bool ctl_is_running(struct ctl *c)
+{
+	sd_bus_message *reply = NULL;
+	int r, owned = 0;
+
+	r = sd_bus_call_method(c->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+			       "org.freedesktop.DBus", "NameHasOwner", NULL, &reply, "s", BUS_NAME);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "b", &owned);
+	sd_bus_message_unref(reply);
+	return r >= 0 && owned;
+}
+
 int ctl_connect(struct ctl *c, const char *action)
 {
 	char text[256];

@@ -66,6 +66,9 @@ struct ctl {
 /* Opens the connection if there is none. Returns 0 or -errno, and tells nothing. */
 int ctl_open(struct ctl *c);
 
+/* Whether a daemon has the name on the open connection; asking starts none. */
+bool ctl_is_running(struct ctl *c);
+
 /* The same for all others: returns 0 or an exit status after telling why. */
 int ctl_connect(struct ctl *c, const char *action);
 
@@ -136,6 +139,7 @@ int verb_policy_show(struct ctl *c, int argc, char **argv);
 int verb_policy_add(struct ctl *c, int argc, char **argv);
 int verb_policy_remove(struct ctl *c, int argc, char **argv);
 int verb_apply(struct ctl *c, int argc, char **argv);
+int verb_doctor(struct ctl *c, int argc, char **argv);
 int verb_confirm(struct ctl *c, int argc, char **argv);
 int verb_rollback(struct ctl *c, int argc, char **argv);
 int verb_stop(struct ctl *c, int argc, char **argv);

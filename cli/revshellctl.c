@@ -46,6 +46,7 @@ static const struct verb verbs[] = {
 	{NULL, "events", 0, 0, CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER,
 	 verb_events, "", "Show the last events, or follow them"},
 	{NULL, "stats", 0, 0, 0, verb_stats, "", "Show counters"},
+	{NULL, "doctor", 0, 0, 0, verb_doctor, "", "Tell what of this host stands in the way"},
 	{NULL, "stop", 0, 0, CTL_OPT_DISARM, verb_stop, "",
 	 "End the daemon; enforcement stays, unless --disarm"},
 	{NULL, "version", 0, 0, 0, verb_version, "", "Show the client's and the daemon's version"},

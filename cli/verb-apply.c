@@ -127,7 +127,7 @@ static int apply_from(struct ctl *c, const char *from, uint64_t *ret_generation)
 
 int verb_apply(struct ctl *c, int argc, char **argv)
 {
-	uint64_t generation;
+	uint64_t generation = 0;
 	int r;
 
 	r = apply_from(c, argv[1], &generation);

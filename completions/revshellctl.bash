@@ -31,7 +31,7 @@ _revshellctl()
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		policy) group=policy ;;
-		status | enforce | confirm | rollback | apply | reload | events | stats | stop | version | help) verb=${verb:-$word} ;;
+		status | enforce | confirm | rollback | apply | reload | events | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
 		list | check | cat | mode | show | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
@@ -51,7 +51,7 @@ _revshellctl()
 	elif [[ $group && -z $verb ]]; then
 		words=(list show cat check add remove mode)
 	elif [[ -z $verb ]]; then
-		words=(status enforce confirm rollback policy apply reload events stats stop version help)
+		words=(status enforce confirm rollback policy apply reload events stats doctor stop version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;

@@ -145,8 +145,8 @@ int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
 {
 	struct bpf_map *map;
 	char path[PATH_MAX];
-	int fds[64], r = 0;
-	size_t n = 0;
+	int fds[64] = {}, r = 0;
+	size_t n = 0, n_reused = 0;
 
 	/* all or none */
 	bpf_object__for_each_map(map, obj)
@@ -166,14 +166,13 @@ int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
 			break;
 		}
 	}
-	n = r < 0 ? n : 0;
 	if (r < 0)
 		goto out;
 	bpf_object__for_each_map(map, obj)
 	{
-		if (!is_kept(map))
+		if (!is_kept(map) || n_reused == n)
 			continue;
-		r = bpf_map__reuse_fd(map, fds[n++]);
+		r = bpf_map__reuse_fd(map, fds[n_reused++]);
 		if (r < 0)
 			goto out;
 	}

@@ -394,13 +394,21 @@ static bool kernel_is_preemptible(void)
 	       file_says("/proc/cmdline", "preempt=full");
 }
 
-static bool kernel_has_function(const char *name)
+/* Helpers are functions of the kernel like others; without BTF nothing could be loaded anyway. */
+static void learn_helpers(struct backend *b)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool found = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	const struct {
+		const char *name;
+		bool *found;
+	} helpers[] = {
+		{"bpf_sock_from_file", &b->have_sock_from_file},
+		{"bpf_get_socket_ptr_cookie", &b->have_socket_cookie},
+	};
 
+	for (size_t i = 0; btf && i < ARRAY_SIZE(helpers); i++)
+		*helpers[i].found = btf__find_by_name_kind(btf, helpers[i].name, BTF_KIND_FUNC) > 0;
 	btf__free(btf);
-	return found;
 }
 
 static int learn_maps(struct backend *b, char **reason)
@@ -536,8 +544,7 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		return -EOPNOTSUPP;
 	}
 	b->have_task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1;
-	b->have_sock_from_file = kernel_has_function("bpf_sock_from_file");
-	b->have_socket_cookie = kernel_has_function("bpf_get_socket_ptr_cookie");
+	learn_helpers(b);
 	r = backend_pins_open(b, opts->pin_dir);
 	if (r < 0) {
 		set_reason(reason, "cannot use %s: %s", opts->pin_dir, strerror(-r));

@@ -63,6 +63,8 @@ static int apply(struct bus *b, struct manager_transaction *t, const struct mana
 	t->ret_id = &id;
 	t->ret_generation = ret_generation;
 	r = manager_apply(b->manager, t, who, &d);
+	t->ret_id = NULL;
+	t->ret_generation = NULL;
 	if (r < 0)
 		r = apply_error(b, error, r, id, &d);
 	diag_done(&d);

@@ -239,7 +239,8 @@ static int do_put(struct work *w, const struct manager_change *c)
 			     &w->puts);
 	if (r < 0)
 		return r;
-	if (*c->id && (w->puts.n != before + 1 || strcmp(w->puts.policies[before]->name, c->id))) {
+	if (*c->id &&
+	    (w->puts.n != before + 1 || strcmp(w->puts.policies[before]->name, c->id) != 0)) {
 		diag_error(w->d, (struct diag_pos){.file = c->id}, "bad-name",
 			   "the text must hold one policy, named \"%s\"", c->id);
 		return -EINVAL;

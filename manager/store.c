@@ -121,8 +121,10 @@ static int open_dir(const char *dir, struct store **ret_store)
 		return -ENOMEM;
 	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir < 0) {
+		int r = -errno;
+
 		free(s);
-		return -errno;
+		return r < 0 ? r : -EIO;
 	}
 	*ret_store = s;
 	return 0;
@@ -197,6 +199,8 @@ static int put_in_place(const struct store *s, size_t i, enum store_kind kind)
 {
 	char new[NAME_OWN_MAX];
 
+	if (!s->entries || i >= s->n)
+		return -EINVAL;
 	if (kind == STORE_REMOVE)
 		return unlink_if_there(s, s->entries[i].name);
 	snprintf(new, sizeof(new), NAME_NEW, i);
