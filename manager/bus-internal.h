@@ -71,6 +71,10 @@ int bus_read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *er
 int bus_send_and_unref(sd_bus_message *reply, int r);
 int bus_append_diag(sd_bus_message *reply, const struct diag *d);
 
+/* bus-doctor.c */
+int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* bus-confirm.c */
 int bus_method_confirm(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error);

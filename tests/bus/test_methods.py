@@ -138,6 +138,21 @@ class Modes(BusTest):
             "SetMode", "sa{sv}", "monitor", "1", "confirm-usec", "t", "1000000"))
         self.assertEqual(self.get("Mode"), "monitor")
 
+    def test_capabilities(self):
+        found = self.call("GetCapabilities")[0]
+        self.assertEqual(found["backend"]["data"], "lsm")
+        self.assertEqual(found["persistent"]["data"], False)
+        self.assertEqual(found["abi"]["data"], 1)
+        self.assertIn("socket_connect", found["hooks"]["data"])
+
+    def test_diagnose(self):
+        found = {f[1]: f for f in self.call("Diagnose")[0]}
+        self.assertEqual(found["kernel"][0], "ok")
+        self.assertEqual(found["kernel"][2].split()[0], os.uname().release)
+        self.assertEqual(found["policies"][0], "ok", found["policies"])
+        r = self.ctl("doctor", "--json=short")
+        self.assertIn("mode monitor", r.out)
+
     def test_stop(self):
         self.call("Stop", "b", "true")
         wait_for("the end", lambda: self.process.poll() is not None)
@@ -330,7 +345,7 @@ class Unprivileged(BusTest):
     CALLS = [["SetEnforce", "b", "true"], ["SetMode", "sa{sv}", "enforce", "0"],
              ["Reload", "a{sv}", "0"], ["ListPolicies"], ["ValidatePolicy", "s", ""],
              ["GetPolicySource", "s", "one"], ["SetPolicyMode", "ssa{sv}", "one", "monitor", "0"],
-             ["GetStatistics"], ["OpenEventStream", "a{sv}", "0"],
+             ["GetStatistics"], ["GetCapabilities"], ["Diagnose"], ["OpenEventStream", "a{sv}", "0"],
              ["ListEvents", "tua{sv}", "0", "1", "0"], ["GetPolicy", "s", "one"],
              ["PutPolicy", "ssa{sv}", "new", policy("new"), "0"],
              ["Apply", "a(sss)a{sv}", "1", "put", "new", policy("new"), "0"],

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Diagnose and GetCapabilities: what of this host stands in the way, and what is there. */
+#include <string.h>
+
+#include "bus-internal.h"
+#include "doctor.h"
+
+static int on_finding(const struct doctor_finding *f, void *userdata)
+{
+	return sd_bus_message_append(userdata, "(ssss)", doctor_state_name(f->state), f->name,
+				     f->text, f->hint);
+}
+
+int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+	const struct doctor_options options = {
+		.root = "",
+		.dirs = b->manager->dirs,
+		.n_dirs = b->manager->n_dirs,
+		.pin_dir = backend_pin_dir(b->manager->backend),
+	};
+	sd_bus_message *reply = NULL;
+	int r;
+
+	r = bus_check_caller(m, NULL, error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(ssss)");
+	if (r >= 0)
+		r = doctor_run(&options, on_finding, reply);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return bus_send_and_unref(reply, r);
+}
+
+/* The hooks that policies may name under this backend. */
+static int append_hooks(sd_bus_message *reply, const struct ruleset_options *opts)
+{
+	static const char *const names[] = {
+#define X(id, name) name,
+		REVSHELL_HOOKS(X)
+#undef X
+	};
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'e', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "s", "hooks");
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++)
+		if (!opts->hooks || opts->hooks >> i & 1)
+			r = sd_bus_message_append(reply, "s", names[i]);
+	for (int i = 0; r >= 0 && i < 3; i++)
+		r = sd_bus_message_close_container(reply);
+	return r;
+}
+
+int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+	const struct backend *backend = b->manager->backend;
+	const struct ruleset_options opts = backend_ruleset_options(backend);
+	const char *self_test = backend_selftest_result(backend);
+	sd_bus_message *reply = NULL;
+	int r;
+
+	r = bus_check_caller(m, NULL, error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "backend", "s",
+					  backend_kind_name(backend_get_kind(backend)), "self-test",
+					  "s", self_test ? self_test : "", "abi", "u",
+					  (uint32_t)REVSHELL_ABI, "persistent", "b",
+					  (int)backend_is_persistent(backend), "track-sock", "b",
+					  (int)!opts.no_track_sock);
+	if (r >= 0)
+		r = append_hooks(reply, &opts);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return bus_send_and_unref(reply, r);
+}
