@@ -10,22 +10,34 @@
 
 #include "bus.h"
 
-int main(int argc, char **argv)
+static int connect_to(const char *address, sd_bus **ret)
 {
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *m = NULL, *reply = NULL;
-	sd_bus *bus;
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	int r;
 
-	if (argc < 3)
-		return 2;
 	r = sd_bus_new(&bus);
 	if (r >= 0)
-		r = sd_bus_set_address(bus, argv[1]);
+		r = sd_bus_set_address(bus, address);
 	if (r >= 0)
 		r = sd_bus_set_bus_client(bus, true);
 	if (r >= 0)
 		r = sd_bus_start(bus);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(bus);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	int r;
+
+	if (argc < 3)
+		return 2;
+	r = connect_to(argv[1], &bus);
 	if (r >= 0)
 		r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH,
 						   BUS_MANAGER_INTERFACE, argv[2]);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "world.h"
@@ -145,6 +146,16 @@ static void check_refused(void)
 	free(reason);
 }
 
+/* Debian's 5.10 is built without preemption, whatever the command line says. */
+static bool kernel_can_preempt(void)
+{
+	struct utsname u;
+
+	if (uname(&u) < 0)
+		world_die("uname: %s", strerror(errno));
+	return strstr(u.version, "PREEMPT");
+}
+
 int main(int argc, char **argv)
 {
 	char path[256];
@@ -158,6 +169,9 @@ int main(int argc, char **argv)
 	snprintf(path, sizeof(path), "%s/denied", argv[1]);
 	world_copy("/proc/self/exe", path);
 	run(BACKEND_LSM, path);
-	check_refused();
+	if (kernel_can_preempt())
+		check_refused();
+	else
+		run(BACKEND_FMOD_RET, path);
 	return 0;
 }

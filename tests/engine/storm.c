@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -407,6 +408,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: storm FOLDER\n");
 		return 2;
 	}
+	/* khugepaged would add 2 MiB to what is resident, at a time of its own choosing */
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+		world_die("huge pages: %s", strerror(errno));
 	snprintf(s.self, sizeof(s.self), "%s", argv[1]);
 	fd = memfd_create("storm", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, sizeof(*s.shared)) < 0)
