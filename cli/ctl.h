@@ -41,6 +41,7 @@ enum ctl_option {
 	CTL_OPT_REPLACE = 256,
 	CTL_OPT_CONFIRM = 512,
 	CTL_OPT_DISARM = 1024,
+	CTL_OPT_METRICS = 2048,
 };
 
 struct ctl {
@@ -57,6 +58,7 @@ struct ctl {
 	bool tetragon, offline;
 	uint64_t confirm_usec; /* of --confirm; 0: not given */
 	bool disarm;
+	bool openmetrics;
 	bool dry_run, runtime, mask, replace_all;
 	sd_bus *bus; /* opened by the first call */
 };
@@ -135,6 +137,7 @@ int verb_events(struct ctl *c, int argc, char **argv);
 int verb_policy_list(struct ctl *c, int argc, char **argv);
 int verb_policy_check(struct ctl *c, int argc, char **argv);
 int verb_policy_cat(struct ctl *c, int argc, char **argv);
+int verb_policy_diff(struct ctl *c, int argc, char **argv);
 int verb_policy_show(struct ctl *c, int argc, char **argv);
 int verb_policy_add(struct ctl *c, int argc, char **argv);
 int verb_policy_remove(struct ctl *c, int argc, char **argv);

@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
 	{"policy", "cat", 1, 1, 0, verb_policy_cat, "ID",
 	 "Print the text a policy was loaded from"},
 	{"policy", "show", 1, 1, 0, verb_policy_show, "ID", "Show what is known of a policy"},
+	{"policy", "diff", 0, 1, 0, verb_policy_diff, "[FILE|DIR]",
+	 "Compare the policies in force with those of files"},
 	{"policy", "add", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE, verb_policy_add, "FILE|-",
 	 "Add or replace the policies of a file"},
 	{"policy", "remove", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_MASK,
@@ -45,7 +47,7 @@ static const struct verb verbs[] = {
 	 "Load the policy directories anew, all or nothing"},
 	{NULL, "events", 0, 0, CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER,
 	 verb_events, "", "Show the last events, or follow them"},
-	{NULL, "stats", 0, 0, 0, verb_stats, "", "Show counters"},
+	{NULL, "stats", 0, 0, CTL_OPT_METRICS, verb_stats, "", "Show counters"},
 	{NULL, "doctor", 0, 0, 0, verb_doctor, "", "Tell what of this host stands in the way"},
 	{NULL, "stop", 0, 0, CTL_OPT_DISARM, verb_stop, "",
 	 "End the daemon; enforcement stays, unless --disarm"},
@@ -69,6 +71,7 @@ enum {
 	OPT_RUNTIME,
 	OPT_MASK,
 	OPT_REPLACE_ALL,
+	OPT_OPENMETRICS,
 	OPT_VERSION,
 };
 
@@ -91,6 +94,7 @@ static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 	{"runtime", no_argument, NULL, OPT_RUNTIME},
 	{"mask", no_argument, NULL, OPT_MASK},
+	{"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
 	{"replace-all", no_argument, NULL, OPT_REPLACE_ALL},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -133,6 +137,8 @@ static int verb_help(struct ctl *c, int argc, char **argv)
 	       "  --policy=ID        Only events of this policy\n"
 	       "  --exe=PATH         Only events of this executable\n"
 	       "  --verdict=VERDICT  Only allowed, would-deny, denied or killed\n"
+	       "Options of stats:\n"
+	       "  --openmetrics      As OpenMetrics text\n"
 	       "Options of policy check:\n"
 	       "  --tetragon         Warn about what Tetragon would not load\n"
 	       "  --offline          Do not look at this host's files and users\n\n"
@@ -261,6 +267,10 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 	case OPT_DISARM:
 		c->options |= CTL_OPT_DISARM;
 		c->disarm = true;
+		return 0;
+	case OPT_OPENMETRICS:
+		c->options |= CTL_OPT_METRICS;
+		c->openmetrics = true;
 		return 0;
 	case 'f':
 		c->options |= CTL_OPT_FOLLOW;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Verbs status, enforce, reload, stats, version. */
+/* Verbs status, enforce, reload, version. */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -187,89 +187,6 @@ int verb_reload(struct ctl *c, int argc, char **argv)
 		return ctl_print_json(c, json_pack("{s:I}", "generation", (json_int_t)generation));
 	printf("Generation %" PRIu64 " is in force.\n", generation);
 	return CTL_OK;
-}
-
-struct stat_line {
-	const char *name;
-	uint64_t value;
-};
-
-static int compare_stats(const void *a, const void *b)
-{
-	return strcmp(((const struct stat_line *)a)->name, ((const struct stat_line *)b)->name);
-}
-
-/* Names point into the message. */
-static int read_stats(sd_bus_message *m, struct stat_line **ret_lines, size_t *ret_n)
-{
-	_cleanup_free_ struct stat_line *lines = NULL;
-	struct stat_line line, *bigger;
-	size_t n = 0;
-	int r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{st}");
-	if (r < 0)
-		return r;
-	while ((r = sd_bus_message_read(m, "{st}", &line.name, &line.value)) > 0) {
-		bigger = reallocarray(lines, n + 1, sizeof(*lines));
-		if (!bigger)
-			return -ENOMEM;
-		lines = bigger;
-		lines[n++] = line;
-	}
-	if (r < 0)
-		return r;
-	if (n > 0)
-		qsort(lines, n, sizeof(*lines), compare_stats);
-	*ret_lines = TAKE_PTR(lines);
-	*ret_n = n;
-	return 0;
-}
-
-static int print_stats(const struct ctl *c, const struct stat_line *lines, size_t n)
-{
-	static const char *const headings[] = {"COUNTER", ">VALUE", NULL};
-	struct libscols_table *t;
-	json_t *object;
-	int r = 0;
-
-	if (c->json != CTL_JSON_OFF) {
-		object = json_object();
-		for (size_t i = 0; i < n; i++)
-			json_object_set_new(object, lines[i].name,
-					    json_integer((json_int_t)lines[i].value));
-		return ctl_print_json(c, object);
-	}
-	t = ctl_table_new(c, headings);
-	for (size_t i = 0; t && r >= 0 && i < n; i++) {
-		char value[24];
-		const char *cells[] = {lines[i].name, value, NULL};
-
-		snprintf(value, sizeof(value), "%" PRIu64, lines[i].value);
-		r = ctl_table_add(t, cells);
-	}
-	return t ? ctl_table_print(t) : ctl_fail("print", -ENOMEM, NULL);
-}
-
-int verb_stats(struct ctl *c, int argc, char **argv)
-{
-	const char *action = "get the statistics";
-	_cleanup_free_ struct stat_line *lines = NULL;
-	sd_bus_message *m = NULL, *reply = NULL;
-	size_t n = 0;
-	int r;
-
-	r = ctl_connect(c, action);
-	if (r != 0)
-		return r;
-	r = ctl_new_call(c, NULL, "GetStatistics", &m);
-	r = ctl_call(c, action, m, r, &reply);
-	if (r != 0)
-		return r;
-	r = read_stats(reply, &lines, &n);
-	r = r < 0 ? ctl_fail_reply(action, r) : print_stats(c, lines, n);
-	sd_bus_message_unref(reply);
-	return r;
 }
 
 /* The daemon's version is a courtesy: its absence is no error. */

@@ -32,7 +32,7 @@ _revshellctl()
 		case $word in
 		policy) group=policy ;;
 		status | enforce | confirm | rollback | apply | reload | events | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
-		list | check | cat | mode | show | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
+		list | check | cat | mode | show | diff | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
 	if [[ $cur == -* ]]; then
@@ -43,19 +43,20 @@ _revshellctl()
 		enforce) words+=(--reason= --confirm=) ;;
 		reload | mode) words+=(--reason=) ;;
 		stop) words+=(--disarm) ;;
+		stats) words+=(--openmetrics) ;;
 		add) words+=(--reason= --dry-run --runtime) ;;
 		remove) words+=(--reason= --dry-run --runtime --mask) ;;
 		apply) words+=(--reason= --dry-run --runtime --replace-all) ;;
 		esac
 		compopt -o nospace
 	elif [[ $group && -z $verb ]]; then
-		words=(list show cat check add remove mode)
+		words=(list show cat check diff add remove mode)
 	elif [[ -z $verb ]]; then
 		words=(status enforce confirm rollback policy apply reload events stats doctor stop version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;
-		check | add | apply)
+		check | diff | add | apply)
 			COMPREPLY=($(compgen -f -- "$cur"))
 			return
 			;;

@@ -9,7 +9,7 @@
 
 #define PIN_DIR "/sys/fs/bpf/revshell"
 
-static const char *const default_dirs[] = {
+const char *const config_default_dirs[CONFIG_N_DEFAULT_DIRS] = {
 	"/etc/revshell/policies.d",
 	"/run/revshell/policies.d",
 	"/usr/local/lib/revshell/policies.d",
@@ -88,8 +88,8 @@ void config_print_help(void)
 	       "  --version          Print the version and exit\n"
 	       "  -h --help          Print this text and exit\n\n"
 	       "Policy directories when none is given:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(default_dirs); i++)
-		printf("  %s\n", default_dirs[i]);
+	for (size_t i = 0; i < CONFIG_N_DEFAULT_DIRS; i++)
+		printf("  %s\n", config_default_dirs[i]);
 }
 
 static int config_option(struct config *c, int opt, const char *arg)
@@ -188,8 +188,8 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 	if (r == 0)
 		read_kernel_mode(&c, "/proc/cmdline");
 	c.default_dirs = c.n_policy_dirs == 0;
-	for (size_t i = 0; r == 0 && c.default_dirs && i < ARRAY_SIZE(default_dirs); i++)
-		r = add_dir(&c, default_dirs[i]);
+	for (size_t i = 0; r == 0 && c.default_dirs && i < CONFIG_N_DEFAULT_DIRS; i++)
+		r = add_dir(&c, config_default_dirs[i]);
 	if (r < 0) {
 		config_done(&c);
 		return r;

@@ -8,6 +8,11 @@
 #include "backend.h"
 #include "revshell-abi.h"
 
+#define CONFIG_N_DEFAULT_DIRS 4
+
+/* The policy directories of the package, highest precedence first. */
+extern const char *const config_default_dirs[CONFIG_N_DEFAULT_DIRS];
+
 struct config {
 	char **policy_dirs; /* highest precedence first */
 	size_t n_policy_dirs;

@@ -2,6 +2,7 @@
 """revshellctl: output, exit statuses, and what it says when things fail."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,7 @@ class Status(BusTest):
         self.stop_daemon()
         for args in ([], ["status"], ["enforce"], ["enforce", "on"], ["reload"], ["stats"],
                      ["policy", "list"], ["policy", "cat", "one"], ["events"], ["events", "-f"],
-                     ["policy", "mode", "one", "monitor"]):
+                     ["policy", "mode", "one", "monitor"], ["policy", "diff"]):
             r = self.ctl(*args)
             self.assertEqual((r.code, r.out), (ABSENT, ""), args)
             self.assertRegex(r.err, "^revshellctl: Failed to .*: the daemon is not running\n")
@@ -109,6 +110,30 @@ class Status(BusTest):
         r = self.ctl("stats", "--no-legend")
         self.assertNotIn("COUNTER", r.out)
         self.assertEqual(json.loads(self.ctl("stats", "--json=short").out)["policies"], 2)
+
+    def test_openmetrics(self):
+        r = self.ctl("stats", "--openmetrics")
+        self.assertEqual((r.code, r.err), (0, ""))
+        lines = r.out.splitlines()
+        self.assertEqual(lines[-1], "# EOF")
+        self.assertIn("revshell_policies 2", lines)
+        self.assertIn('revshell_policy_denials_total{policy="one"} 0', lines)
+        families = {}
+        for line in lines[:-1]:
+            self.assertRegex(line, r'^(# TYPE [a-z_]+ (gauge|counter|info)'
+                             r'|[a-z_]+({[a-z]+="[^"]*"(,[a-z]+="[^"]*")*})? [0-9]+)$')
+            if line.startswith("# "):
+                name, kind = line.split()[2:]
+                self.assertNotIn(name, families)  # a family is told once, all of it together
+                families[name] = kind
+                last = name
+            else:
+                suffix = {"counter": "_total", "info": "_info", "gauge": ""}[families[last]]
+                self.assertEqual(line.split("{")[0].split()[0], last + suffix)
+        for line in self.ctl("stats", "--no-legend").out.splitlines():
+            if not line.startswith("policy."):
+                self.assertIn("revshell_" + line.split()[0].replace("-", "_"), families)
+        self.assertEqual(self.ctl("status", "--openmetrics").code, 1)
 
     def test_version(self):
         r = self.ctl("version")
@@ -163,6 +188,33 @@ class Policy(BusTest):
         self.assertIn("one monitor", " ".join(self.ctl("policy", "list").out.split()))
         self.assertEqual(self.ctl("policy", "mode", "one", "maybe").code, 1)
         self.assertEqual(self.ctl("policy", "mode", "two", "enforce").code, 1)
+
+
+    def test_diff(self):
+        r = self.ctl("policy", "diff", self.policies)
+        self.assertEqual((r.code, r.out, r.err), (0, "", ""))
+        self.write("10-one.yaml", policy("one", cidr="203.0.113.0/24"))
+        self.write("30-new.yaml", policy("new"))
+        r = self.ctl("policy", "diff", self.policies)
+        self.assertEqual((r.code, r.err), (1, ""))
+        lines = r.out.splitlines()
+        self.assertEqual(lines[:2], ["--- one in force", f"+++ {self.policies}/10-one.yaml"])
+        changed = [line for line in lines[2:] if line[0] in "+-"]
+        self.assertEqual([line[0] for line in changed], ["-", "+"])
+        self.assertIn("198.51.100.0/24", changed[0])
+        self.assertIn("203.0.113.0/24", changed[1])
+        self.assertEqual(lines[-1], f"Only in {self.policies}/30-new.yaml: new")
+        r = self.ctl("policy", "diff", self.policies + "/30-new.yaml", "--json=short")
+        self.assertEqual((r.code, json.loads(r.out)), (1, [
+            {"id": "one", "change": "removed"}, {"id": "two", "change": "removed"},
+            {"id": "new", "change": "added"}]))
+        self.assertEqual(self.ctl("reload").code, 0)
+        self.assertEqual(self.ctl("policy", "diff", self.policies).out, "")
+        self.write("30-new.yaml", "no: policy\n")
+        r = self.ctl("policy", "diff", self.policies)
+        self.assertEqual((r.code, r.out), (1, ""))
+        self.assertIn("/30-new.yaml:1:1: error: ", r.err)
+        self.assertIn("the files have errors", r.err)
 
 
 class Check(BusTest):
@@ -251,6 +303,44 @@ BRIDGE = "/usr/bin/systemd-stdio-bridge"
 
 
 @unittest.skipUnless(os.path.exists(BRIDGE), "no " + BRIDGE)
+class Completion(BusTest):
+    daemon = None
+    DIR = os.path.join(os.environ["REVSHELL_SOURCE"], "completions")
+
+    def setUp(self):
+        super().setUp()
+        text = self.ctl("help").out
+        self.verbs = [m.split() for m in re.findall(r"(?m)^  ((?:policy )?[a-z]+) ", text)]
+        self.options = set(re.findall(r"--([a-z][a-z-]+)", text))
+        self.assertIn(["policy", "diff"], self.verbs)
+        self.assertIn("openmetrics", self.options)
+
+    def test_nothing_is_missing(self):
+        option = {"revshellctl.bash": "--%s", "_revshellctl": "--%s", "revshellctl.fish": "-l %s"}
+        for name, form in option.items():
+            with open(os.path.join(self.DIR, name)) as f:
+                words = f.read()
+            for verb in self.verbs:
+                self.assertRegex(words, r"\b%s\b" % verb[-1], name)
+            for o in self.options:
+                self.assertRegex(words, r"(?<!\S)\S*%s(?![a-z-])" % re.escape(form % o), name)
+
+    def bash(self, *words):
+        """What bash offers for the last of the words."""
+        script = ("source %s/revshellctl.bash; COMP_WORDS=(revshellctl \"$@\"); COMP_CWORD=$#; "
+                  "compopt() { :; }; _revshellctl; printf '%%s\\n' \"${COMPREPLY[@]}\"" % self.DIR)
+        r = run("bash", "-c", script, "bash", *words)
+        self.assertEqual((r.code, r.err), (0, ""))
+        return r.out.split()
+
+    def test_bash(self):
+        self.assertEqual(sorted(self.bash("")), sorted({v[0] for v in self.verbs}))
+        self.assertEqual(sorted(self.bash("policy", "")),
+                         sorted(v[1] for v in self.verbs if v[0] == "policy"))
+        self.assertEqual(self.bash("enforce", "o"), ["on", "off"])
+        self.assertIn("--openmetrics", self.bash("stats", "--o"))
+
+
 class Host(BusTest):
     """-H by a stand-in for ssh: descriptors cannot pass, all else must work."""
     daemon = FAKE

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Completion of revshellctl for fish.
+
+function __revshellctl_policies
+    revshellctl policy list --no-legend 2>/dev/null | string replace -r ' .*' ''
+end
+
+# The words before the cursor that are no options: nothing, VERB, "policy VERB".
+function __revshellctl_words
+    commandline -opc | string match -v -- '-*' | tail -n +2
+end
+
+function __revshellctl_at
+    set -l words (__revshellctl_words)
+    test "$words" = "$argv"
+end
+
+function __revshellctl_in
+    set -l words (__revshellctl_words)
+    string match -q -- "$argv*" "$words"
+end
+
+complete -c revshellctl -f
+complete -c revshellctl -l bus -x -a 'system session' -d 'Bus'
+complete -c revshellctl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Ask the daemon of another host'
+complete -c revshellctl -l json -x -a 'off short pretty' -d 'Format'
+complete -c revshellctl -l no-legend -d 'No headings on tables'
+complete -c revshellctl -s h -l help -d 'Show a summary'
+complete -c revshellctl -l version -d 'Show the version'
+
+complete -c revshellctl -n __revshellctl_at -a status -d 'Show mode, backend and policies'
+complete -c revshellctl -n __revshellctl_at -a enforce -d 'Carry verdicts out, or only report them'
+complete -c revshellctl -n __revshellctl_at -a policy -d 'List, check and change policies'
+complete -c revshellctl -n __revshellctl_at -a confirm -d 'Keep the mode that is on trial'
+complete -c revshellctl -n __revshellctl_at -a rollback -d 'Bring back the mode before the trial'
+complete -c revshellctl -n __revshellctl_at -a apply -d 'Put policies in force, all or nothing'
+complete -c revshellctl -n __revshellctl_at -a reload -d 'Load the policy directories anew'
+complete -c revshellctl -n __revshellctl_at -a events -d 'Show the last events, or follow them'
+complete -c revshellctl -n __revshellctl_at -a stats -d 'Show counters'
+complete -c revshellctl -n __revshellctl_at -a doctor -d 'Tell what of this host stands in the way'
+complete -c revshellctl -n __revshellctl_at -a stop -d 'End the daemon'
+complete -c revshellctl -n __revshellctl_at -a version -d 'Show the versions'
+complete -c revshellctl -n __revshellctl_at -a help -d 'Show a summary'
+
+complete -c revshellctl -n '__revshellctl_at policy' -a list -d 'List the loaded policies'
+complete -c revshellctl -n '__revshellctl_at policy' -a show -d 'Show what is known of a policy'
+complete -c revshellctl -n '__revshellctl_at policy' -a cat -d 'Print the text of a policy'
+complete -c revshellctl -n '__revshellctl_at policy' -a check -d 'Check policies without daemon'
+complete -c revshellctl -n '__revshellctl_at policy' -a diff -d 'Compare with files'
+complete -c revshellctl -n '__revshellctl_at policy' -a add -d 'Add the policies of a file'
+complete -c revshellctl -n '__revshellctl_at policy' -a remove -d 'Remove a policy'
+complete -c revshellctl -n '__revshellctl_at policy' -a mode -d 'Set the mode of one policy'
+
+complete -c revshellctl -n '__revshellctl_at enforce' -a 'on off status'
+complete -c revshellctl -n '__revshellctl_in enforce' -l confirm -x -a '30s 5m 1h' -d 'Only on trial'
+for verb in enforce reload apply 'policy add' 'policy remove' 'policy mode'
+    complete -c revshellctl -n "__revshellctl_in $verb" -l reason -x -d 'For the log'
+end
+for verb in apply 'policy add' 'policy remove'
+    complete -c revshellctl -n "__revshellctl_in $verb" -l dry-run -d 'Only check'
+    complete -c revshellctl -n "__revshellctl_in $verb" -l runtime -d 'Until the next boot'
+end
+complete -c revshellctl -n '__revshellctl_in apply' -l replace-all -d 'Remove all other policies'
+complete -c revshellctl -n '__revshellctl_in policy remove' -l mask -d 'Hide the file of a lower directory'
+for verb in apply 'policy check' 'policy diff' 'policy add'
+    complete -c revshellctl -n "__revshellctl_in $verb" -F
+end
+for verb in show cat remove mode
+    complete -c revshellctl -n "__revshellctl_at policy $verb" -a '(__revshellctl_policies)'
+end
+complete -c revshellctl -n 'string match -qr "^policy mode [^ ]+\$" -- (__revshellctl_words | string join " ")' -a 'enforce monitor default'
+complete -c revshellctl -n '__revshellctl_in policy check' -l tetragon -d 'Warn about what Tetragon would not load'
+complete -c revshellctl -n '__revshellctl_in policy check' -l offline -d 'Do not look at this host'
+complete -c revshellctl -n '__revshellctl_in events' -s f -l follow -d 'Show events as they come'
+complete -c revshellctl -n '__revshellctl_in events' -s n -l lines -x -d 'Begin with the last events'
+complete -c revshellctl -n '__revshellctl_in events' -s o -l output -x -a 'compact json tetragon' -d 'Format'
+complete -c revshellctl -n '__revshellctl_in events' -l policy -x -a '(__revshellctl_policies)' -d 'Only events of a policy'
+complete -c revshellctl -n '__revshellctl_in events' -l exe -r -F -d 'Only events of an executable'
+complete -c revshellctl -n '__revshellctl_in events' -l verdict -x -a 'allowed would-deny denied killed' -d 'Only events with a verdict'
+complete -c revshellctl -n '__revshellctl_in stats' -l openmetrics -d 'As OpenMetrics text'
+complete -c revshellctl -n '__revshellctl_in stop' -l disarm -d 'Take enforcement away as well'
