@@ -5,6 +5,7 @@
 
 #include "event-internal.h"
 #include "macro.h"
+#include "quote.h"
 
 #define COLOR_NAME   "\033[34m"
 #define COLOR_ALERT  "\033[1;31m"
@@ -16,24 +17,14 @@ static const char *text_of(const json_t *obj, const char *key)
 	return json_string_value(json_object_get(obj, key)) ?: "";
 }
 
-/* Blanks, and what a terminal would not print as one visible character in its place. */
-static bool needs_escape(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == '"' || code == '\\' ||
-	       code == 0xad || (code >= 0x200b && code <= 0x200f) ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
-	       code == 0xfeff || (code >= 0xfff9 && code <= 0xfffb) ||
-	       (code >= 0xe0000 && code <= 0xe0fff);
-}
-
 static bool needs_quotes(const char *s)
 {
 	size_t n = strlen(s), k;
 	uint32_t code;
 
 	for (; n; s += k, n -= k) {
-		k = event_utf8_length(s, n, &code);
-		if (!k || code == ' ' || needs_escape(code))
+		k = utf8_length(s, n, &code);
+		if (!k || code == ' ' || quote_is_special(code))
 			return true;
 	}
 	return false;
@@ -42,37 +33,12 @@ static bool needs_quotes(const char *s)
 /* Text from outside: quoted as Go quotes it where it holds anything unusual. */
 static void put_quoted(FILE *f, const char *s)
 {
-	size_t n = strlen(s), k;
-	uint32_t code;
-
 	if (!needs_quotes(s)) {
 		fputs(s, f);
 		return;
 	}
 	fputc('"', f);
-	for (; n; s += k, n -= k) {
-		k = event_utf8_length(s, n, &code);
-		if (!k) {
-			k = 1;
-			fprintf(f, "\\x%02x", (unsigned char)*s);
-		} else if (!needs_escape(code)) {
-			fwrite(s, 1, k, f);
-		} else if (code == '"' || code == '\\') {
-			fprintf(f, "\\%c", (int)code);
-		} else if (code == '\n') {
-			fputs("\\n", f);
-		} else if (code == '\t') {
-			fputs("\\t", f);
-		} else if (code == '\r') {
-			fputs("\\r", f);
-		} else if (code < 0x80) {
-			fprintf(f, "\\x%02x", code);
-		} else if (code < 0x10000) {
-			fprintf(f, "\\u%04x", code);
-		} else {
-			fprintf(f, "\\U%08x", code);
-		}
-	}
+	quote_put(f, s);
 	fputc('"', f);
 }
 

@@ -19,9 +19,6 @@ void event_put_number(json_t *obj, const char *key, uint64_t n, bool *oom);
 /* A JSON string of n bytes from outside: what is not UTF-8, and NUL, becomes U+FFFD. */
 json_t *event_text(const char *s, size_t n);
 
-/* Length in bytes of the valid UTF-8 sequence at s, 0 if there is none. */
-size_t event_utf8_length(const char *s, size_t n, uint32_t *ret_code);
-
 /* RFC 3339 in UTC with nine digits; ns since 1970. NULL on lack of memory. */
 json_t *event_time(int64_t ns);
 

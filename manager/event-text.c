@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "event-internal.h"
+#include "quote.h"
 #include "macro.h"
 
 #define NSEC_PER_SEC 1000000000LL
@@ -30,46 +31,6 @@ void event_put_number(json_t *obj, const char *key, uint64_t n, bool *oom)
 		event_put(obj, key, json_integer((json_int_t)n), oom);
 }
 
-size_t event_utf8_length(const char *s, size_t n, uint32_t *ret_code)
-{
-	const unsigned char *u = (const unsigned char *)s;
-	uint32_t code, least;
-	size_t len;
-
-	if (n == 0)
-		return 0;
-	if (u[0] < 0x80) {
-		*ret_code = u[0];
-		return 1;
-	}
-	if (u[0] >= 0xc0 && u[0] < 0xe0) {
-		len = 2;
-		least = 0x80;
-		code = u[0] & 0x1f;
-	} else if (u[0] >= 0xe0 && u[0] < 0xf0) {
-		len = 3;
-		least = 0x800;
-		code = u[0] & 0x0f;
-	} else if (u[0] >= 0xf0 && u[0] < 0xf8) {
-		len = 4;
-		least = 0x10000;
-		code = u[0] & 0x07;
-	} else {
-		return 0;
-	}
-	if (n < len)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (u[i] & 0x3f);
-	}
-	if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	*ret_code = code;
-	return len;
-}
-
 json_t *event_text(const char *s, size_t n)
 {
 	_cleanup_free_ char *out = NULL;
@@ -80,7 +41,7 @@ json_t *event_text(const char *s, size_t n)
 		return NULL;
 	for (size_t i = 0; i < n;) {
 		uint32_t code;
-		size_t k = event_utf8_length(s + i, n - i, &code);
+		size_t k = utf8_length(s + i, n - i, &code);
 
 		if (k == 0 || code == 0) {
 			memcpy(out + len, REPLACEMENT, strlen(REPLACEMENT));

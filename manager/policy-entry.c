@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy-internal.h"
+#include "quote.h"
 
 static const struct node_key kprobe_keys[] = {
 	{"call"},
@@ -53,12 +54,15 @@ static void report_unknown_call(struct policy_ctx *ctx, const struct yaml_node *
 		  excerpt(name).s, section_name(section), hint, list);
 }
 
-/* Copies text, cut to max bytes between two characters. */
+/* Text cut to max bytes between two characters, with what is special escaped, as Tetragon stores
+ * it. */
 static char *copy_cut(struct policy_ctx *ctx, const struct yaml_node *node, const char *what,
 		      const char *text, size_t max)
 {
-	size_t n = strlen(text);
-	char *copy;
+	_cleanup_free_ char *cut = NULL;
+	size_t n = strlen(text), size;
+	char *copy = NULL;
+	FILE *f;
 
 	if (n > max) {
 		n = max;
@@ -66,9 +70,18 @@ static char *copy_cut(struct policy_ctx *ctx, const struct yaml_node *node, cons
 			n--;
 		ctx_warning(ctx, node, "too-long", "%s is cut to %zu bytes", what, max);
 	}
-	copy = strndup(text, n);
-	if (!copy)
+	cut = strndup(text, n);
+	f = cut ? open_memstream(&copy, &size) : NULL;
+	if (!f) {
 		ctx->oom = true;
+		return NULL;
+	}
+	quote_put(f, cut);
+	if (fclose(f) != 0 || !copy) {
+		ctx->oom = true;
+		free(copy);
+		return NULL;
+	}
 	return copy;
 }
 

@@ -354,6 +354,22 @@ static void test_bad_cidrs(void **state)
 	}
 }
 
+/* Messages and tags as strconv.Quote leaves them, without its quotes. */
+static void test_quoting(void **state)
+{
+	static const char text[] =
+		POLICY_HEAD "spec:\n  lsmhooks:\n  - hook: socket_accept\n"
+			    "    message: \"a \\\"shell\\\" of C:\\\\ \\n\\t\\e \\u00e9 \\u200b\"\n"
+			    "    tags: ['\"quoted\"', 'caf\303\251']\n";
+	struct policy_set set = {};
+	const struct policy_entry *e = &load_one(text, &set)->entries[0];
+
+	assert_string_equal(e->message, "a \\\"shell\\\" of C:\\\\ \\n\\t\\x1b \303\251 \\u200b");
+	assert_string_equal(e->tags[0], "\\\"quoted\\\"");
+	assert_string_equal(e->tags[1], "caf\303\251");
+	policy_set_done(&set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_literals), cmocka_unit_test(test_widths),
 		cmocka_unit_test(test_ranges),	 cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_cidrs),	 cmocka_unit_test(test_bad_cidrs),
+		cmocka_unit_test(test_quoting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
