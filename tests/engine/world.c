@@ -139,6 +139,11 @@ size_t world_rss_bytes(void)
 	return proc_number("/proc/self/status", "VmRSS") * 1024;
 }
 
+size_t world_anon_bytes(void)
+{
+	return proc_number("/proc/self/status", "RssAnon") * 1024;
+}
+
 int world_connect(const struct world_connect *c)
 {
 	_cleanup_close_ int s =

@@ -34,6 +34,9 @@ size_t world_map_bytes(size_t *ret_n_maps);
 
 size_t world_rss_bytes(void);
 
+/* Of which no file could be the source: all that malloc gives, nothing that the page cache does. */
+size_t world_anon_bytes(void);
+
 /* One call as a process makes it. */
 struct world_connect {
 	int family; /* of the socket */
