@@ -9,8 +9,10 @@
 
 #include <systemd/sd-bus.h>
 
+#include "diag.h"
 #include "event.h"
 #include "macro.h"
+#include "policy.h"
 
 /* Exit statuses, as in revshellctl(1). */
 enum {
@@ -108,6 +110,30 @@ struct ctl_state {
 int ctl_get_state(struct ctl *c, const char *action, struct ctl_state *ret_state);
 void ctl_state_done(struct ctl_state *s);
 int ctl_state_exit(const struct ctl_state *s);
+
+/* verb-policy.c: for all that asks for policies. They return 0 or an exit status after telling why.
+ */
+
+struct ctl_policy { /* texts point into the message */
+	const char *id, *origin, *mode, *effective, *digest, *path;
+	int enabled;
+};
+
+/* The reply of ListPolicies, in whose array ctl_read_policy reads on; the caller drops it. */
+int ctl_list_policies(struct ctl *c, const char *action, sd_bus_message **ret_reply);
+
+/* Returns 1, 0 at the end, or -errno. */
+int ctl_read_policy(sd_bus_message *m, struct ctl_policy *line);
+
+int ctl_get_source(struct ctl *c, const char *action, const char *id, char **ret_text);
+
+/* offline.c */
+
+/* The policies of a file or a directory. Returns as policy_load_file does. */
+int ctl_load_policies(char *path, const struct policy_options *opts, struct diag *d,
+		      struct policy_set *set);
+
+void ctl_print_diag(FILE *f, const struct diag *d);
 
 /* output.c */
 

@@ -16,6 +16,14 @@ static bool is_directory(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+int ctl_load_policies(char *path, const struct policy_options *opts, struct diag *d,
+		      struct policy_set *set)
+{
+	if (is_directory(path))
+		return policy_load_dirs(&path, 1, opts, d, set);
+	return policy_load_file(path, opts, d, set);
+}
+
 /* Loads path and compiles what it holds, so that limits are checked too. */
 static int check_path(const struct ctl *c, char *path, struct diag *d, size_t *ret_n_policies)
 {
@@ -30,10 +38,7 @@ static int check_path(const struct ctl *c, char *path, struct diag *d, size_t *r
 
 	for (size_t i = 0; i < ARRAY_SIZE(ropts.host_ns); i++)
 		ropts.host_ns[i] = 1;
-	if (is_directory(path))
-		r = policy_load_dirs(&path, 1, &opts, d, &set);
-	else
-		r = policy_load_file(path, &opts, d, &set);
+	r = ctl_load_policies(path, &opts, d, &set);
 	n = set.n;
 	if (r >= 0 && n == 0) {
 		diag_error(d, pos, "no-policy", "no *.yaml or *.yml file in this directory");
@@ -57,12 +62,12 @@ static json_t *diag_json(const struct diag_item *item)
 			 "message", item->message);
 }
 
-static void print_diag(const struct diag *d)
+void ctl_print_diag(FILE *f, const struct diag *d)
 {
 	for (size_t i = 0; i < d->n_items; i++) {
 		_cleanup_free_ char *line = diag_format(&d->items[i]);
 
-		printf("%s\n", line ? line : "out of memory");
+		fprintf(f, "%s\n", line ? line : "out of memory");
 	}
 }
 
@@ -82,7 +87,7 @@ int verb_policy_check(struct ctl *c, int argc, char **argv)
 			for (size_t j = 0; j < d.n_items; j++)
 				json_array_append_new(array, diag_json(&d.items[j]));
 		} else {
-			print_diag(&d);
+			ctl_print_diag(stdout, &d);
 			if (r >= 0)
 				printf("%s: %zu %s, no error\n", argv[i], n,
 				       n == 1 ? "policy" : "policies");

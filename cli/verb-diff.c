@@ -4,7 +4,6 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "config.h"
@@ -18,32 +17,25 @@ static const char *const action = "compare the policies";
 extern char **environ;
 
 /* Tells the mistakes that keep the files from being loaded. */
-static int load(const char *from, struct policy_set *set)
+static int load(char *from, struct policy_set *set)
 {
 	const struct policy_options opts = {};
 	char *dirs[CONFIG_N_DEFAULT_DIRS];
 	struct diag d = {};
-	struct stat st;
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		dirs[i] = (char *)config_default_dirs[i];
 	if (!from) {
 		r = policy_load_dirs(dirs, ARRAY_SIZE(dirs), &opts, &d, set);
-	} else if (stat(from, &st) == 0 && S_ISDIR(st.st_mode)) {
-		dirs[0] = (char *)from;
-		r = policy_load_dirs(dirs, 1, &opts, &d, set);
 	} else {
-		r = policy_load_file(from, &opts, &d, set);
+		r = ctl_load_policies(from, &opts, &d, set);
 	}
-	for (size_t i = 0; r < 0 && i < d.n_items; i++) {
-		_cleanup_free_ char *line = diag_format(&d.items[i]);
-
-		fprintf(stderr, "%s\n", line ? line : "out of memory");
-	}
-	if (r < 0)
+	if (r < 0) {
+		ctl_print_diag(stderr, &d);
 		r = ctl_fail_text(action, d.n_errors ? "the files have errors" : strerror(-r),
 				  NULL);
+	}
 	diag_done(&d);
 	return r;
 }
@@ -51,52 +43,22 @@ static int load(const char *from, struct policy_set *set)
 /* The ids of the policies in force. */
 static int list(struct ctl *c, json_t **ret_ids)
 {
-	sd_bus_message *m = NULL, *reply = NULL;
-	const char *id;
+	sd_bus_message *reply = NULL;
+	struct ctl_policy line;
 	int r;
 
-	r = ctl_connect(c, action);
-	if (r != 0)
-		return r;
-	r = ctl_new_call(c, NULL, "ListPolicies", &m);
-	r = ctl_call(c, action, m, r, &reply);
+	r = ctl_list_policies(c, action, &reply);
 	if (r != 0)
 		return r;
 	*ret_ids = json_array();
-	r = sd_bus_message_enter_container(reply, 'a', "(ssssbso)");
-	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ssssbso")) > 0) {
-		r = sd_bus_message_read(reply, "s", &id);
-		if (r >= 0)
-			r = sd_bus_message_skip(reply, "sssbso");
-		if (r >= 0)
-			r = sd_bus_message_exit_container(reply);
-		if (r >= 0 && json_array_append_new(*ret_ids, json_string(id)) < 0)
+	while ((r = ctl_read_policy(reply, &line)) > 0)
+		if (json_array_append_new(*ret_ids, json_string(line.id)) < 0) {
 			r = -ENOMEM;
-	}
+			break;
+		}
 	sd_bus_message_unref(reply);
 	if (r < 0)
 		json_decref(*ret_ids);
-	return r < 0 ? ctl_fail_reply(action, r) : 0;
-}
-
-static int get_source(struct ctl *c, const char *id, char **ret_text)
-{
-	sd_bus_message *m = NULL, *reply = NULL;
-	const char *text;
-	int r;
-
-	r = ctl_new_call(c, NULL, "GetPolicySource", &m);
-	if (r >= 0)
-		r = sd_bus_message_append(m, "s", id);
-	r = ctl_call(c, action, m, r, &reply);
-	if (r != 0)
-		return r;
-	r = sd_bus_message_read(reply, "s", &text);
-	if (r >= 0) {
-		*ret_text = strdup(text);
-		r = *ret_text ? 0 : -ENOMEM;
-	}
-	sd_bus_message_unref(reply);
 	return r < 0 ? ctl_fail_reply(action, r) : 0;
 }
 
@@ -182,7 +144,7 @@ static int compare(struct ctl *c, const struct policy_set *set, const char *id, 
 			printf("Only in force: %s\n", id);
 		return add(changes, id, "removed");
 	}
-	r = get_source(c, id, &text);
+	r = ctl_get_source(c, action, id, &text);
 	if (r != 0 || !text || strcmp(text, p->source) == 0)
 		return r;
 	if (c->json == CTL_JSON_OFF && (!*printed || strcmp(*printed, p->origin) != 0))

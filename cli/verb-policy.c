@@ -4,12 +4,7 @@
 
 #include "ctl.h"
 
-struct policy_line {
-	const char *id, *origin, *mode, *effective, *digest, *path;
-	int enabled;
-};
-
-static int read_line(sd_bus_message *m, struct policy_line *line)
+int ctl_read_policy(sd_bus_message *m, struct ctl_policy *line)
 {
 	return sd_bus_message_read(m, "(ssssbso)", &line->id, &line->origin, &line->mode,
 				   &line->effective, &line->enabled, &line->digest, &line->path);
@@ -19,12 +14,12 @@ static int list_table(const struct ctl *c, sd_bus_message *m)
 {
 	static const char *const headings[] = {"POLICY", "MODE", "IN EFFECT", "ORIGIN", NULL};
 	struct libscols_table *t = ctl_table_new(c, headings);
-	struct policy_line line;
+	struct ctl_policy line;
 	int r;
 
 	if (!t)
 		return ctl_fail("print", -ENOMEM, NULL);
-	while ((r = read_line(m, &line)) > 0) {
+	while ((r = ctl_read_policy(m, &line)) > 0) {
 		const char *cells[] = {line.id, line.mode,
 				       line.enabled ? line.effective : "disabled", line.origin,
 				       NULL};
@@ -41,10 +36,10 @@ static int list_table(const struct ctl *c, sd_bus_message *m)
 static int list_json(const struct ctl *c, sd_bus_message *m)
 {
 	json_t *array = json_array();
-	struct policy_line line;
+	struct ctl_policy line;
 	int r;
 
-	while ((r = read_line(m, &line)) > 0)
+	while ((r = ctl_read_policy(m, &line)) > 0)
 		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s}", "id",
 						       line.id, "origin", line.origin, "mode",
 						       line.mode, "effective_mode", line.effective,
@@ -57,9 +52,8 @@ static int list_json(const struct ctl *c, sd_bus_message *m)
 	return ctl_print_json(c, array);
 }
 
-int verb_policy_list(struct ctl *c, int argc, char **argv)
+int ctl_list_policies(struct ctl *c, const char *action, sd_bus_message **ret_reply)
 {
-	const char *action = "list the policies";
 	sd_bus_message *m = NULL, *reply = NULL;
 	int r;
 
@@ -71,19 +65,29 @@ int verb_policy_list(struct ctl *c, int argc, char **argv)
 	if (r != 0)
 		return r;
 	r = sd_bus_message_enter_container(reply, 'a', "(ssssbso)");
-	if (r < 0)
-		r = ctl_fail_reply(action, r);
-	else if (c->json != CTL_JSON_OFF)
-		r = list_json(c, reply);
-	else
-		r = list_table(c, reply);
+	if (r < 0) {
+		sd_bus_message_unref(reply);
+		return ctl_fail_reply(action, r);
+	}
+	*ret_reply = reply;
+	return 0;
+}
+
+int verb_policy_list(struct ctl *c, int argc, char **argv)
+{
+	sd_bus_message *reply = NULL;
+	int r;
+
+	r = ctl_list_policies(c, "list the policies", &reply);
+	if (r != 0)
+		return r;
+	r = c->json != CTL_JSON_OFF ? list_json(c, reply) : list_table(c, reply);
 	sd_bus_message_unref(reply);
 	return r;
 }
 
-int verb_policy_cat(struct ctl *c, int argc, char **argv)
+int ctl_get_source(struct ctl *c, const char *action, const char *id, char **ret_text)
 {
-	const char *action = "get the policy";
 	sd_bus_message *m = NULL, *reply = NULL;
 	const char *text;
 	int r;
@@ -93,19 +97,30 @@ int verb_policy_cat(struct ctl *c, int argc, char **argv)
 		return r;
 	r = ctl_new_call(c, NULL, "GetPolicySource", &m);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "s", argv[1]);
+		r = sd_bus_message_append(m, "s", id);
 	r = ctl_call(c, action, m, r, &reply);
 	if (r != 0)
 		return r;
 	r = sd_bus_message_read(reply, "s", &text);
-	if (r < 0)
-		r = ctl_fail_reply(action, r);
-	else if (c->json != CTL_JSON_OFF)
-		r = ctl_print_json(c, json_pack("{s:s, s:s}", "id", argv[1], "text", text));
-	else
-		r = fputs(text, stdout) < 0 ? CTL_FAILED : CTL_OK;
+	if (r >= 0) {
+		*ret_text = strdup(text);
+		r = *ret_text ? 0 : -ENOMEM;
+	}
 	sd_bus_message_unref(reply);
-	return r;
+	return r < 0 ? ctl_fail_reply(action, r) : 0;
+}
+
+int verb_policy_cat(struct ctl *c, int argc, char **argv)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = ctl_get_source(c, "get the policy", argv[1], &text);
+	if (r != 0 || !text)
+		return r;
+	if (c->json != CTL_JSON_OFF)
+		return ctl_print_json(c, json_pack("{s:s, s:s}", "id", argv[1], "text", text));
+	return fputs(text, stdout) < 0 ? CTL_FAILED : CTL_OK;
 }
 
 int verb_policy_mode(struct ctl *c, int argc, char **argv)

@@ -62,9 +62,9 @@ static char letter_of(uint32_t code)
 	return at ? letters[at - codes] : 0;
 }
 
-void quote_put(FILE *f, const char *s)
+void quote_put(FILE *f, const char *s, size_t n)
 {
-	size_t n = strlen(s), k;
+	size_t k;
 	uint32_t code;
 
 	for (; n; s += k, n -= k) {

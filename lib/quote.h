@@ -13,5 +13,5 @@ size_t utf8_length(const char *s, size_t n, uint32_t *ret_code);
 /* What is not printed as one visible character in its place, and the quote and the backslash. */
 bool quote_is_special(uint32_t code);
 
-/* Writes s with what is special, and what is not UTF-8, escaped; without quotes around it. */
-void quote_put(FILE *f, const char *s);
+/* Writes n bytes with what is special, and what is not UTF-8, escaped; without quotes around it. */
+void quote_put(FILE *f, const char *s, size_t n);

@@ -38,7 +38,7 @@ static void put_quoted(FILE *f, const char *s)
 		return;
 	}
 	fputc('"', f);
-	quote_put(f, s);
+	quote_put(f, s, strlen(s));
 	fputc('"', f);
 }
 

@@ -59,7 +59,6 @@ static void report_unknown_call(struct policy_ctx *ctx, const struct yaml_node *
 static char *copy_cut(struct policy_ctx *ctx, const struct yaml_node *node, const char *what,
 		      const char *text, size_t max)
 {
-	_cleanup_free_ char *cut = NULL;
 	size_t n = strlen(text), size;
 	char *copy = NULL;
 	FILE *f;
@@ -70,13 +69,12 @@ static char *copy_cut(struct policy_ctx *ctx, const struct yaml_node *node, cons
 			n--;
 		ctx_warning(ctx, node, "too-long", "%s is cut to %zu bytes", what, max);
 	}
-	cut = strndup(text, n);
-	f = cut ? open_memstream(&copy, &size) : NULL;
+	f = open_memstream(&copy, &size);
 	if (!f) {
 		ctx->oom = true;
 		return NULL;
 	}
-	quote_put(f, cut);
+	quote_put(f, text, n);
 	if (fclose(f) != 0 || !copy) {
 		ctx->oom = true;
 		free(copy);

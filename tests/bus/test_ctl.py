@@ -302,7 +302,6 @@ class Usage(BusTest):
 BRIDGE = "/usr/bin/systemd-stdio-bridge"
 
 
-@unittest.skipUnless(os.path.exists(BRIDGE), "no " + BRIDGE)
 class Completion(BusTest):
     daemon = None
     DIR = os.path.join(os.environ["REVSHELL_SOURCE"], "completions")
@@ -341,6 +340,7 @@ class Completion(BusTest):
         self.assertIn("--openmetrics", self.bash("stats", "--o"))
 
 
+@unittest.skipUnless(os.path.exists(BRIDGE), "no " + BRIDGE)
 class Host(BusTest):
     """-H by a stand-in for ssh: descriptors cannot pass, all else must work."""
     daemon = FAKE

@@ -363,8 +363,7 @@ static void check_memory(const struct memory *before, const struct memory *after
 	const size_t slack = 256 * 1024; /* what malloc may do */
 
 	printf("# %zu maps of %zu KiB, resident %zu KiB, of which anonymous %zu KiB; before: %zu "
-	       "maps "
-	       "of %zu KiB, %zu KiB, %zu KiB\n",
+	       "maps of %zu KiB, %zu KiB, %zu KiB\n",
 	       after->n_maps, after->map_bytes / 1024, after->rss / 1024, after->anon / 1024,
 	       before->n_maps, before->map_bytes / 1024, before->rss / 1024, before->anon / 1024);
 	world_check(after->n_maps == before->n_maps && after->map_bytes == before->map_bytes,
