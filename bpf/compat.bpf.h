@@ -23,6 +23,18 @@ const volatile bool rs_have_sk_storage __weak = true;
 /* bpf_get_socket_cookie() of a socket, for tracing programs: 5.12, commit c5dbb89fc2ac. */
 const volatile bool rs_have_socket_cookie __weak = true;
 
+/*
+ * A field of a kernel object. Programs whose arguments the verifier knows load it; kprobes get bare
+ * numbers and have to probe. Files that serve both are compiled twice, once with RS_PROBING.
+ */
+#ifdef RS_PROBING
+#define RS_IS_PROBING	   true
+#define RS_GET(ptr, field) BPF_CORE_READ(ptr, field)
+#else
+#define RS_IS_PROBING	   false
+#define RS_GET(ptr, field) ((ptr)->field)
+#endif
+
 #define barrier()	 asm volatile("" ::: "memory")
 #define barrier_var(var) asm volatile("" : "=r"(var) : "0"(var))
 

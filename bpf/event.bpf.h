@@ -10,7 +10,7 @@ static __always_inline void event_fill_sock(struct revshell_event *ev, struct so
 	struct revshell_sock *out = &ev->sk;
 
 	/* a socket gets its cookie when somebody first asks */
-	if (rs_have_socket_cookie)
+	if (rs_have_socket_cookie && !RS_IS_PROBING)
 		out->cookie = bpf_get_socket_cookie(sk);
 	else
 		out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
@@ -37,7 +37,7 @@ static __always_inline void event_fill_owner(struct revshell_owner *out, struct 
 {
 	struct revshell_owner *owner;
 
-	if (!rs_have_sk_storage)
+	if (!rs_have_sk_storage || RS_IS_PROBING)
 		return;
 	owner = bpf_sk_storage_get(&rs_owners, sk, NULL, 0);
 	if (owner)

@@ -13,6 +13,15 @@ static __always_inline __u32 task_pid_ns(struct task_struct *task)
 	return BPF_CORE_READ(task_upid(task), ns, ns.inum);
 }
 
+/* The socket behind an open file, or NULL; by probing, so without the verifier knowing it. */
+static __always_inline struct socket *file_socket(struct file *file)
+{
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK ||
+	    BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	return BPF_CORE_READ(file, private_data);
+}
+
 /* 1 if a descriptor of the task is an IPv4 or IPv6 socket. */
 static __always_inline __u64 task_fd_is_inet(struct task_struct *task, const __u32 n)
 {
@@ -25,10 +34,9 @@ static __always_inline __u64 task_fd_is_inet(struct task_struct *task, const __u
 	if (n >= BPF_CORE_READ(fdt, max_fds))
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), &fds[n]);
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK ||
-	    BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+	sock = file ? file_socket(file) : NULL;
+	if (!sock)
 		return 0;
-	sock = BPF_CORE_READ(file, private_data);
 	family = BPF_CORE_READ(sock, sk, __sk_common.skc_family);
 	return family == AF_INET || family == AF_INET6;
 }

@@ -106,9 +106,9 @@ static __always_inline const struct revshell_hook_cfg *hook_gate(const __u32 hoo
 }
 
 /*
- * Second half: decides and carries out. dims and can_deny are constants. Sets call->error. Returns
- * 1 if call->ev is an event, reserved and filled in but for the process, 0 if none is wanted.
- * A function of its own in each program, for the sake of the stack.
+ * Second half: decides and carries out. dims and can_deny are constants; a kprobe never can. Sets
+ * call->error. Returns 1 if call->ev is an event, reserved and filled in but for the process, 0 if
+ * none is wanted. A function of its own in each program, for the sake of the stack.
  */
 static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const bool can_deny,
 				       const struct revshell_hook_cfg *cfg, struct rs_call *call)
@@ -133,7 +133,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	if (!rs_is_set(out.report | out.signals | out.deny_words))
 		return 0;
 
-	if (can_deny && rs_is_set(out.deny_words) * enforcing) {
+	if (can_deny && !RS_IS_PROBING && rs_is_set(out.deny_words) * enforcing) {
 		error = denial_error(slot, hook,
 				     rs_deny_selector(slot, cfg, &match, all_dims, 0, &out));
 		stat_add(REVSHELL_STAT_DENIED);
@@ -210,6 +210,59 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	{                                                                                     \
 		return hook_decide(hook, dims, can_deny, cfg, call);                          \
 	}
+
+#ifdef RS_PROBING
+/* What a kretprobe wants to know of the call that it sees the end of. */
+struct rs_entry {
+	struct sock *sk;
+	__s64 ints[3];
+};
+
+struct rs_entry_key {
+	__u64 pid_tgid;
+	__u64 hook;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct rs_entry_key);
+	__type(value, struct rs_entry);
+} rs_entries SEC(".maps") __weak;
+
+static __always_inline void entry_save(__u64 hook, const struct rs_entry *entry)
+{
+	struct rs_entry_key key = {bpf_get_current_pid_tgid(), hook};
+
+	bpf_map_update_elem(&rs_entries, &key, entry, BPF_ANY);
+}
+
+/* False where the entry went unseen, or so many calls began since that it was dropped. */
+static __always_inline bool entry_take(__u64 hook, struct rs_entry *ret_entry)
+{
+	struct rs_entry_key key = {bpf_get_current_pid_tgid(), hook};
+	const struct rs_entry *entry = bpf_map_lookup_elem(&rs_entries, &key);
+
+	if (!entry)
+		return false;
+	*ret_entry = *entry;
+	bpf_map_delete_elem(&rs_entries, &key);
+	return true;
+}
+#endif
+
+/*
+ * A program at the entry of a function, rs_fentry_NAME or, compiled for probing, rs_kprobe_NAME.
+ */
+#ifdef RS_PROBING
+#define RS_ENTRY(name, function, ...) \
+	SEC("?kprobe/" #function)     \
+	int BPF_KPROBE(rs_kprobe_##name, __VA_ARGS__)
+#else
+#define RS_ENTRY(name, function, ...) \
+	SEC("?fentry/" #function)     \
+	int BPF_PROG(rs_fentry_##name, __VA_ARGS__)
+#endif
 
 /*
  * The value for an LSM program's return: newer verifiers want to see that it is 0 or -errno.

@@ -59,12 +59,12 @@ static __always_inline void addr_read(struct rs_addr *addr, const void *sockaddr
 #define RS_OBJECT const struct rs_call *
 
 #ifndef RS_SK_STATE
-#define RS_SK_STATE(sk) ((sk)->__sk_common.skc_state)
+#define RS_SK_STATE(sk) RS_GET(sk, __sk_common.skc_state)
 #endif
 
-#define rs_obj_sk_family(obj)	((obj)->sk->__sk_common.skc_family)
-#define rs_obj_sk_type(obj)	((obj)->sk->sk_type)
-#define rs_obj_sk_protocol(obj) ((obj)->sk->sk_protocol)
+#define rs_obj_sk_family(obj)	RS_GET((obj)->sk, __sk_common.skc_family)
+#define rs_obj_sk_type(obj)	RS_GET((obj)->sk, sk_type)
+#define rs_obj_sk_protocol(obj) RS_GET((obj)->sk, sk_protocol)
 #define rs_obj_sk_state(obj)	RS_SK_STATE((obj)->sk)
 #define rs_obj_sa_family(obj)	((obj)->family)
 #define rs_obj_int(obj, n)	((obj)->ints[n])
@@ -72,9 +72,9 @@ static __always_inline void addr_read(struct rs_addr *addr, const void *sockaddr
 static __always_inline __u32 rs_obj_port(const struct rs_call *obj, const __u32 dim)
 {
 	if (dim == REVSHELL_DIM_SK_SPORT)
-		return obj->sk->__sk_common.skc_num;
+		return RS_GET(obj->sk, __sk_common.skc_num);
 	if (dim == REVSHELL_DIM_SK_DPORT)
-		return bpf_ntohs(obj->sk->__sk_common.skc_dport);
+		return bpf_ntohs(RS_GET(obj->sk, __sk_common.skc_dport));
 	return obj->sa.port;
 }
 
@@ -93,15 +93,17 @@ static __always_inline __u32 rs_obj_addr(const struct rs_call *obj, const __u32 
 		addr[3] = obj->sa.addr[3];
 		return rs_normalize_addr(family, addr, obj->is_destination);
 	}
-	family = obj->sk->__sk_common.skc_family;
+	family = RS_GET(obj->sk, __sk_common.skc_family);
 	if (family == AF_INET) {
-		addr[0] = dim == REVSHELL_DIM_SK_SADDR ? obj->sk->__sk_common.skc_rcv_saddr
-						       : obj->sk->__sk_common.skc_daddr;
+		addr[0] = dim == REVSHELL_DIM_SK_SADDR ? RS_GET(obj->sk, __sk_common.skc_rcv_saddr)
+						       : RS_GET(obj->sk, __sk_common.skc_daddr);
 	} else if (family == AF_INET6) {
 		for (int i = 0; i < 4; i++)
 			addr[i] = dim == REVSHELL_DIM_SK_SADDR
-					  ? obj->sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i]
-					  : obj->sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
+					  ? RS_GET(obj->sk,
+						   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i])
+					  : RS_GET(obj->sk,
+						   __sk_common.skc_v6_daddr.in6_u.u6_addr32[i]);
 	}
 	return rs_normalize_addr(family, addr, false);
 }

@@ -15,8 +15,7 @@ struct revshell_bpf;
 struct backend_program {
 	const char *name;	 /* in the object */
 	enum revshell_hook hook; /* or REVSHELL_HOOK_MAX: serves no hook, always attached */
-	bool lsm;		 /* part of the lsm backend */
-	bool fmod_ret;		 /* part of the fmod_ret backend */
+	unsigned int kinds;	 /* backends it is part of: bits by enum backend_kind */
 	bool on_demand;		 /* attached while the rule set has selectors on hook */
 	bool track_sock;	 /* or, without a hook, while it tracks sockets */
 };
@@ -24,8 +23,26 @@ struct backend_program {
 extern const struct backend_program backend_programs[];
 extern const size_t n_backend_programs;
 
+/* What sets one kind of backend apart. */
+struct backend_ops {
+	const char *name;
+	bool can_deny;	    /* else it reports, and kills after the fact */
+	const char *remedy; /* behind the reason of a self-test that failed, or NULL */
+
+	/* Whether this kernel will do. forced: no other is tried. -EOPNOTSUPP, and why not. */
+	int (*check)(bool forced, char **ret_reason);
+
+	/* Whether links can be pinned, once it is known what is; or NULL: they always can. */
+	int (*may_pin)(struct backend *b, char **ret_reason);
+};
+
+extern const struct backend_ops backend_ops_lsm;
+extern const struct backend_ops backend_ops_fmod_ret;
+extern const struct backend_ops backend_ops_kprobe;
+
 struct backend {
 	enum backend_kind kind;
+	const struct backend_ops *ops;
 	bool have_task_storage;
 	bool have_socket_cookie;
 	bool have_sock_from_file;
@@ -76,6 +93,23 @@ int backend_learn_host(struct backend *b, struct revshell_host *ret_host);
 
 /* Whether a program is part of the backend on this kernel. */
 bool backend_program_belongs(const struct backend *b, const struct backend_program *p);
+
+/* backend-programs.c */
+
+/* Puts a new string into *reason, in place of what is there. reason may be NULL. */
+void backend_reason(char **reason, const char *fmt, ...) _printf_(2, 3);
+
+void backend_learn_helpers(struct backend *b);
+
+/*
+ * Opens and loads an object: the main one with all that is always attached (wanted NULL), or one
+ * that holds a single program and shares the main one's maps. ring_size in bytes, 0: default.
+ */
+int backend_load_object(struct backend *b, const struct backend_program *wanted, size_t ring_size,
+			struct revshell_bpf **ret_skel, char **reason);
+
+/* Attaches what a rule set needs that is not attached yet; NULL: what is always needed. */
+int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **reason);
 
 /* backend-pins.c. The descriptors of the maps that are kept across daemons come from there. */
 uint64_t backend_object_hash(void);

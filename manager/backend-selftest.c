@@ -93,9 +93,12 @@ int backend_selftest(struct backend *b, char **ret_reason)
 	n = b->selftest_area->hits[REVSHELL_HOOK_CONNECT] +
 	    b->selftest_area->hits[REVSHELL_HOOK_LISTEN] +
 	    b->selftest_area->hits[REVSHELL_HOOK_SENDMSG];
-	if (control == 0 && found == all && n == 3) {
+	if (control == 0 && found == (b->ops->can_deny ? all : 0) && n == 3) {
 		b->selftest =
-			strdup("passed: connect, listen and sendto of a test process were denied");
+			strdup(b->ops->can_deny ? "passed: connect, listen and sendto of a test "
+						  "process were denied"
+						: "passed: connect, listen and sendto of a test "
+						  "process were seen; nothing can be denied");
 		return b->selftest ? 0 : -ENOMEM;
 	}
 	if (asprintf(
@@ -103,13 +106,11 @@ int backend_selftest(struct backend *b, char **ret_reason)
 		    "self-test failed: the programs are attached, but of a test process's calls %s "
 		    "(%u seen by the programs)%s",
 		    found & FOUND_NO_SOCKET ? "none could be made"
+		    : !b->ops->can_deny	    ? "not all of connect, listen and sendto were seen"
 		    : found == 0	    ? "connect, listen and sendto were not denied"
 		    : found == all	    ? "some were denied without cause"
 					    : "one of connect, listen and sendto was not denied",
-		    n,
-		    b->kind == BACKEND_LSM
-			    ? "; bpf has to be in the kernel's list of LSMs: boot with lsm=...,bpf"
-			    : "") < 0)
+		    n, b->ops->remedy ? b->ops->remedy : "") < 0)
 		*ret_reason = NULL;
 	return -EOPNOTSUPP;
 }

@@ -55,6 +55,11 @@ static int set_mode(struct bus *b, enum revshell_mode mode, uint64_t confirm_use
 	if (r == -ERANGE)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"Option 'confirm-usec' is more than a day");
+	if (r == -EOPNOTSUPP) {
+		_cleanup_free_ char *why = manager_why_degraded(b->manager);
+
+		return why ? sd_bus_error_set(error, BUS_ERROR_BACKEND_UNAVAILABLE, why) : -ENOMEM;
+	}
 	if (r < 0)
 		return sd_bus_error_setf(error, BUS_ERROR_BACKEND_UNAVAILABLE,
 					 "Failed to set mode %s: %s", mode_name(mode),

@@ -10,10 +10,18 @@
 struct effect {
 	bool report;
 	bool denies;
+	bool kills;
 	int error; /* of the denial, -errno */
 	int signals[2 * POLICY_MAX_ACTIONS];
 	size_t n_signals;
 };
+
+static void effect_signal(struct effect *e, int signo)
+{
+	e->kills = e->kills || signo == SIGKILL;
+	if (e->n_signals < ARRAY_SIZE(e->signals))
+		e->signals[e->n_signals++] = signo;
+}
 
 static void effect_add(struct effect *e, const struct policy_action *a)
 {
@@ -44,8 +52,8 @@ static void effect_add(struct effect *e, const struct policy_action *a)
 	default:
 		break;
 	}
-	if (signo && e->n_signals < ARRAY_SIZE(e->signals))
-		e->signals[e->n_signals++] = signo;
+	if (signo)
+		effect_signal(e, signo);
 }
 
 static void effect_of(const struct policy_selector *s, struct effect *ret_effect)
@@ -141,10 +149,12 @@ static int place_effect(struct compile *c, const struct compile_group *g, uint32
 	}
 	if (e.denies)
 		h->denials[bit].error = e.error;
+	if (e.denies && !e.kills && c->rs->effective[g->policy_index].kills_instead)
+		effect_signal(&e, SIGKILL);
 	if (!g->enforce)
 		return 0;
-	/* programs on functions cannot refuse, they only see */
-	if (e.denies && g->hook < REVSHELL_HOOK_TCP_CONNECT)
+	/* programs on functions cannot refuse, they only see; kprobes never can */
+	if (e.denies && g->hook < REVSHELL_HOOK_TCP_CONNECT && !c->opts->cannot_deny)
 		set_bit(h->cfg.deny, bit);
 	if (g->placement == PLACE_COPY && !e.denies)
 		return 0;
@@ -329,6 +339,41 @@ static int place_policies(struct compile *c)
 	return ret;
 }
 
+/* The first selector that denies without killing, or NULL. */
+static const struct policy_selector *find_denial(const struct policy *p)
+{
+	for (size_t i = 0; i < p->n_entries; i++)
+		for (size_t k = 0; k < p->entries[i].n_selectors; k++) {
+			struct effect e;
+
+			effect_of(&p->entries[i].selectors[k], &e);
+			if (e.denies && !e.kills)
+				return &p->entries[i].selectors[k];
+		}
+	return NULL;
+}
+
+/* Where the backend cannot deny, a policy that wants to does what was named in its place. */
+static void resolve_fallback(struct compile *c, const struct policy *p,
+			     struct policy_effective *effective)
+{
+	const struct policy_selector *denial = find_denial(p);
+	enum policy_fallback fallback = p->fallback ?: c->opts->fallback;
+
+	if (!denial || effective->mode != POLICY_MODE_ENFORCE)
+		return;
+	if (fallback == FALLBACK_SIGKILL) {
+		effective->kills_instead = true;
+		return;
+	}
+	effective->mode = POLICY_MODE_MONITOR;
+	effective->degraded = fallback == FALLBACK_NONE;
+	diag_warning(c->d, denial->pos, "backend-cannot",
+		     "this backend cannot deny: policy %s only monitors%s", p->name,
+		     effective->degraded ? " (option override-fallback names what to do instead)"
+					 : ", as its override-fallback says");
+}
+
 static int resolve_modes(struct compile *c, const struct ruleset_mode *modes)
 {
 	struct ruleset *rs = c->rs;
@@ -345,6 +390,8 @@ static int resolve_modes(struct compile *c, const struct ruleset_mode *modes)
 				mode = m->mode;
 		rs->effective[i].mode = p->can_deny ? mode : POLICY_MODE_MONITOR;
 		rs->effective[i].enabled = true;
+		if (c->opts->cannot_deny)
+			resolve_fallback(c, p, &rs->effective[i]);
 	}
 	return 0;
 }

@@ -53,6 +53,7 @@ enum {
 	OPT_BACKEND,
 	OPT_MODE,
 	OPT_PIN_DIR,
+	OPT_FALLBACK,
 	OPT_STOP_DISARM,
 	OPT_LOG_LEVEL,
 	OPT_VERSION,
@@ -63,6 +64,7 @@ static const struct option long_options[] = {
 	{"bus", required_argument, NULL, OPT_BUS},
 	{"backend", required_argument, NULL, OPT_BACKEND},
 	{"mode", required_argument, NULL, OPT_MODE},
+	{"override-fallback", required_argument, NULL, OPT_FALLBACK},
 	{"pin-dir", required_argument, NULL, OPT_PIN_DIR},
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -81,6 +83,8 @@ void config_print_help(void)
 	       "  --backend=KIND     auto, lsm, fmod-ret, kprobe or none (default: auto)\n"
 	       "  --mode=MODE        enforce or monitor (default: what was in force before, else "
 	       "monitor)\n"
+	       "  --override-fallback=ACTION\n"
+	       "                     Where the backend cannot deny: none, sigkill or monitor\n"
 	       "  --pin-dir=DIR      Where enforcement outlives the daemon, or none "
 	       "(default: " PIN_DIR ")\n"
 	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
@@ -116,6 +120,12 @@ static int config_option(struct config *c, int opt, const char *arg)
 			return bad_value("--mode", arg, "enforce or monitor");
 		c->mode = (enum revshell_mode)r;
 		c->mode_source = "option";
+		return 0;
+	case OPT_FALLBACK:
+		r = policy_fallback_parse(arg);
+		if (r < 0)
+			return bad_value("--override-fallback", arg, "none, sigkill or monitor");
+		c->fallback = (enum policy_fallback)r;
 		return 0;
 	case OPT_PIN_DIR:
 		if (strcmp(arg, "none") != 0 && arg[0] != '/')

@@ -19,6 +19,7 @@ struct config {
 	bool default_dirs; /* none was given: those of the package */
 	char *bus;	   /* "system", "session", or an address */
 	enum backend_kind backend;
+	enum policy_fallback fallback;
 	enum revshell_mode mode;
 	const char *mode_source; /* "option", "kernel", or NULL: mode is the default */
 	char *pin_dir;		 /* NULL: pin nothing */

@@ -114,6 +114,7 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	if (r < 0)
 		return EXIT_OTHER;
 	d->manager->may_be_empty = d->config.default_dirs;
+	d->manager->fallback = d->config.fallback;
 	manager_recover(d->manager);
 	r = manager_read_policies(d->manager, diag, set);
 	if (r < 0) {
@@ -149,7 +150,7 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	if (!d->config.mode_source && backend_left_mode(backend, &d->config.mode))
 		log_notice(&d->log, "Mode %s, as before", mode_name(d->config.mode));
 	if (!backend_is_adopted(backend) || d->config.mode_source)
-		r = manager_set_mode(d->manager, d->config.mode, &who);
+		r = manager_start_mode(d->manager, d->config.mode, &who);
 	if (r < 0)
 		return EXIT_BACKEND;
 	r = backend_settle(backend);

@@ -463,7 +463,7 @@ static int put_in_force(struct work *w, struct policy_set *set)
 
 static int check_only(const struct work *w, struct policy_set *set)
 {
-	const struct ruleset_options opts = backend_ruleset_options(w->m->backend);
+	const struct ruleset_options opts = manager_ruleset_options(w->m);
 	_cleanup_free_ struct ruleset_mode *modes = manager_override_modes(w->m);
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
 

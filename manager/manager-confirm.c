@@ -54,6 +54,8 @@ int manager_try_enforce(struct manager *m, uint64_t confirm_usec, const struct m
 	/* past its deadline the kernel would fall back below what is in force already */
 	if (previous == REVSHELL_MODE_ENFORCE)
 		return 0;
+	if (manager_count_degraded(m))
+		return -EOPNOTSUPP;
 	deadline_ns = boottime_ns() + confirm_usec * 1000;
 	r = manager_put_mode(m, REVSHELL_MODE_ENFORCE, deadline_ns, who);
 	if (r < 0)

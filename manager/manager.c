@@ -201,6 +201,7 @@ static bool policy_differs(const struct ruleset *a, size_t i, const struct rules
 {
 	return strcmp(a->policies.policies[i]->source, b->policies.policies[j]->source) != 0 ||
 	       a->effective[i].mode != b->effective[j].mode ||
+	       a->effective[i].degraded != b->effective[j].degraded ||
 	       a->effective[i].enabled != b->effective[j].enabled;
 }
 
@@ -305,10 +306,19 @@ static void push_generation(struct manager *m, struct manager_generation *g)
 	*g = (struct manager_generation){};
 }
 
+struct ruleset_options manager_ruleset_options(const struct manager *m)
+{
+	struct ruleset_options opts = backend_ruleset_options(m->backend);
+
+	opts.fallback = m->fallback;
+	return opts;
+}
+
 int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 {
-	const struct ruleset_options opts = backend_ruleset_options(m->backend);
+	const struct ruleset_options opts = manager_ruleset_options(m);
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
+	size_t n_degraded = manager_count_degraded(m);
 	_cleanup_free_ struct ruleset_mode *modes = manager_override_modes(m);
 	_cleanup_free_ struct manager_counts *counts = NULL;
 	_cleanup_free_ uint64_t *times = NULL;
@@ -339,7 +349,8 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	new.loaded_usec = TAKE_PTR(times);
 	push_generation(m, &new);
 	drop_stale_overrides(m, m->generations[0].rs);
-	properties_changed(m, MANAGER_GENERATION);
+	properties_changed(m, MANAGER_GENERATION |
+				      (manager_count_degraded(m) != n_degraded ? MANAGER_MODE : 0));
 	/* diff.removed points into the generation before, which is kept. */
 	if (m->observer.policies_changed)
 		m->observer.policies_changed(m->observer.userdata, m->generations[0].number, &diff);
@@ -433,11 +444,53 @@ int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadli
 			   deadline_ns ? " until it is confirmed" : "", mode_name(previous));
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
 		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
+	if (mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m)) {
+		_cleanup_free_ char *why = manager_why_degraded(m);
+
+		log_error(m->log, "Mode enforce is in force in part only: %s",
+			  why ? why : "out of memory");
+	}
 	properties_changed(m, MANAGER_MODE);
 	return 0;
 }
 
+size_t manager_count_degraded(const struct manager *m)
+{
+	const struct manager_generation *g = manager_current(m);
+	size_t n = 0;
+
+	for (size_t i = 0; g && i < g->rs->policies.n; i++)
+		n += g->rs->effective[i].degraded;
+	return n;
+}
+
+char *manager_why_degraded(const struct manager *m)
+{
+	const struct ruleset *rs = manager_current(m)->rs;
+	const char *first = "";
+	char *text;
+
+	for (size_t i = rs->policies.n; i-- > 0;)
+		if (rs->effective[i].degraded)
+			first = rs->policies.policies[i]->name;
+	if (asprintf(&text,
+		     "backend %s cannot deny, which %zu of the policies want (%s%s); boot with "
+		     "lsm=...,bpf for one that can, or name a substitute: option "
+		     "override-fallback in the policy, or --override-fallback, sigkill or monitor",
+		     backend_kind_name(backend_get_kind(m->backend)), manager_count_degraded(m),
+		     first, manager_count_degraded(m) > 1 ? ", ..." : "") < 0)
+		return NULL;
+	return text;
+}
+
 int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who)
+{
+	if (mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m))
+		return -EOPNOTSUPP;
+	return manager_start_mode(m, mode, who);
+}
+
+int manager_start_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who)
 {
 	return m->trial.deadline_ns ? -EBUSY : manager_put_mode(m, mode, 0, who);
 }
@@ -455,6 +508,8 @@ const char *manager_effective_mode(const struct manager *m)
 	if (v.deadline_ns != 0 &&
 	    (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec >= v.deadline_ns)
 		return mode_name(REVSHELL_MODE_MONITOR);
+	if (v.mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m))
+		return "degraded";
 	return mode_name(v.mode == REVSHELL_MODE_ENFORCE ? REVSHELL_MODE_ENFORCE
 							 : REVSHELL_MODE_MONITOR);
 }
@@ -465,7 +520,9 @@ const char *manager_policy_mode(const struct manager *m, size_t policy)
 
 	if (!rs->policies.policies[policy]->can_deny)
 		return "monitor-only";
-	return rs->effective[policy].mode == POLICY_MODE_ENFORCE ? "enforce" : "monitor";
+	return rs->effective[policy].degraded || rs->effective[policy].mode == POLICY_MODE_ENFORCE
+		       ? "enforce"
+		       : "monitor";
 }
 
 const char *manager_policy_effective(const struct manager *m, size_t policy)
@@ -473,12 +530,14 @@ const char *manager_policy_effective(const struct manager *m, size_t policy)
 	const struct ruleset *rs = manager_current(m)->rs;
 	const char *mode = manager_effective_mode(m);
 
-	if (strcmp(mode, "enforce") != 0)
+	if (strcmp(mode, "enforce") != 0 && strcmp(mode, "degraded") != 0)
 		return mode;
+	if (rs->effective[policy].degraded)
+		return "degraded";
 	if (!rs->policies.policies[policy]->can_deny ||
 	    rs->effective[policy].mode != POLICY_MODE_ENFORCE)
 		return "monitor";
-	return mode;
+	return mode_name(REVSHELL_MODE_ENFORCE);
 }
 
 uint64_t manager_policy_digest(const struct policy *p)
@@ -499,7 +558,7 @@ uint64_t manager_policy_digest(const struct policy *p)
 int manager_validate(const struct manager *m, const char *text, size_t size, const char *origin,
 		     struct diag *d)
 {
-	const struct ruleset_options ropts = backend_ruleset_options(m->backend);
+	const struct ruleset_options ropts = manager_ruleset_options(m);
 	const struct policy_options opts = {};
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
 	struct policy_set set = {};

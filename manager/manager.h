@@ -84,6 +84,7 @@ struct manager {
 	sd_event *event;
 	char *const *dirs; /* not owned */
 	size_t n_dirs;
+	enum policy_fallback fallback; /* of policies that name none, where nothing can be denied */
 	bool may_be_empty; /* a set without policies is fine as long as none were loaded */
 	struct backend *backend;
 	sd_event_source *events_source;
@@ -138,8 +139,14 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d);
 /* Reads, compiles and publishes anew: all or nothing. last_error tells the outcome. */
 int manager_reload(struct manager *m, const struct manager_who *who, struct diag *d);
 
-/* -EBUSY: a change waits for confirmation. */
+/*
+ * -EBUSY: a change waits for confirmation. -EOPNOTSUPP: policies could not be carried out, see
+ * manager_why_degraded().
+ */
 int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);
+
+/* The same at start, where what can be carried out of it is better than nothing. */
+int manager_start_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);
 
 #define MANAGER_MAX_TRIAL_USEC (24ULL * 60 * 60 * 1000000)
 
@@ -157,7 +164,17 @@ int manager_stop(struct manager *m, bool disarm, const struct manager_who *who);
 int manager_confirm(struct manager *m, const struct manager_who *who);
 int manager_rollback(struct manager *m, const struct manager_who *who);
 
-/* What happens to verdicts now: "enforce", "monitor", or "off" where nothing reaches the kernel. */
+/* What compile has to know: the backend, and what was configured. */
+struct ruleset_options manager_ruleset_options(const struct manager *m);
+
+/* How many policies want to deny what this backend cannot, and what would help; or NULL. */
+size_t manager_count_degraded(const struct manager *m);
+char *manager_why_degraded(const struct manager *m);
+
+/*
+ * What happens to verdicts now: "enforce", "monitor", "degraded" where some policies cannot be
+ * carried out, or "off" where nothing reaches the kernel.
+ */
 const char *manager_effective_mode(const struct manager *m);
 
 enum manager_policy_mode {
@@ -209,7 +226,7 @@ void manager_recover(struct manager *m);
 /* "enforce", "monitor", or "monitor-only" for a policy that holds no action that enforces. */
 const char *manager_policy_mode(const struct manager *m, size_t policy);
 
-/* The weaker of its mode and manager_effective_mode(). */
+/* The weaker of its mode and manager_effective_mode(); "degraded" if it cannot be carried out. */
 const char *manager_policy_effective(const struct manager *m, size_t policy);
 
 /* The index into the current set, or -ENOENT. */

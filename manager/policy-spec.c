@@ -194,7 +194,7 @@ static bool option_identity(struct policy_ctx *ctx, const struct yaml_node *node
 	return ctx->policy->identity_by_path || strcmp(value, "file") == 0;
 }
 
-static bool option_fallback(struct policy_ctx *ctx, const struct yaml_node *node, const char *value)
+int policy_fallback_parse(const char *s)
 {
 	static const char *const words[] = {
 		[FALLBACK_NONE] = "none",
@@ -202,13 +202,20 @@ static bool option_fallback(struct policy_ctx *ctx, const struct yaml_node *node
 		[FALLBACK_MONITOR] = "monitor",
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(value, words[i]) == 0) {
-			ctx->policy->fallback = (enum policy_fallback)i;
-			return true;
-		}
-	}
-	return false;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(s, words[i]) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+static bool option_fallback(struct policy_ctx *ctx, const struct yaml_node *node, const char *value)
+{
+	int r = policy_fallback_parse(value);
+
+	if (r < 0)
+		return false;
+	ctx->policy->fallback = (enum policy_fallback)r;
+	return true;
 }
 
 static const struct option {

@@ -343,6 +343,9 @@ enum policy_fallback {
 	FALLBACK_MONITOR,
 };
 
+/* Of "none", "sigkill", "monitor"; -EINVAL: another word. */
+int policy_fallback_parse(const char *s);
+
 /* One document. */
 struct policy {
 	struct diag_pos pos;

@@ -86,8 +86,12 @@ struct ruleset {
 	struct policy_effective {
 		enum policy_mode mode; /* as in force for this policy, global mode aside */
 		bool enabled;
-		bool track_sock; /* its events name the creator of the socket */
-	} * effective;		 /* policies.n */
+		bool degraded;	    /* it wants to deny, the backend cannot, and nothing was named
+				       that would do in its place: mode is monitor */
+		bool kills_instead; /* what it denies is killed, since that is all that can be done
+				     */
+		bool track_sock;    /* its events name the creator of the socket */
+	} * effective;		    /* policies.n */
 	struct ruleset_hook hooks[REVSHELL_HOOK_MAX];
 	struct revshell_row *rows; /* row 0: every bit set */
 	size_t n_rows;
@@ -118,8 +122,10 @@ struct ruleset_options {
 	bool observe_tcp_connect;  /* a program on tcp_connect exists to report what it sees */
 	bool observe_listen_start; /* one on inet_csk_listen_start */
 	uint64_t hooks;		   /* bit per enum revshell_hook that has a program; 0: all have */
-	bool no_track_sock;	   /* sockets cannot remember who created them */
-	uint64_t host_ns[NS_MAX];  /* inode numbers of the host's namespaces; 0: not known */
+	bool cannot_deny;	   /* programs only see, and send signals after the fact */
+	enum policy_fallback fallback; /* then: for policies that name none themselves */
+	bool no_track_sock;	       /* sockets cannot remember who created them */
+	uint64_t host_ns[NS_MAX];      /* inode numbers of the host's namespaces; 0: not known */
 };
 
 /* The mode wanted for one policy, over its own option; NULL name ends the array. */

@@ -17,16 +17,42 @@ DEFINE_DECIDE(listen_start_decide, REVSHELL_HOOK_LISTEN_START, RS_DIMS_SOCK, fal
  * At exit, since only then a socket that was never bound has its port. The arguments behind sk
  * changed in 6.1 (commit e7d2b510165f dropped backlog), so the result is told by the state.
  */
-SEC("?fexit/inet_csk_listen_start")
-int BPF_PROG(rs_fexit_listen_start, struct sock *sk)
+static __always_inline void listen_start_run(void *ctx, struct sock *sk)
 {
 	struct rs_call call = {};
 
-	if (sk->__sk_common.skc_state != TCP_LISTEN)
-		return 0;
+	if (RS_GET(sk, __sk_common.skc_state) != TCP_LISTEN)
+		return;
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_LISTEN_START, listen_start_decide, &call);
+}
+
+#ifdef RS_PROBING
+SEC("?kprobe/inet_csk_listen_start")
+int BPF_KPROBE(rs_kprobe_listen_start, struct sock *sk)
+{
+	struct rs_entry entry = {.sk = sk};
+
+	entry_save(REVSHELL_HOOK_LISTEN_START, &entry);
 	return 0;
 }
+
+SEC("?kretprobe/inet_csk_listen_start")
+int BPF_KRETPROBE(rs_kretprobe_listen_start)
+{
+	struct rs_entry entry;
+
+	if (entry_take(REVSHELL_HOOK_LISTEN_START, &entry))
+		listen_start_run(ctx, entry.sk);
+	return 0;
+}
+#else
+SEC("?fexit/inet_csk_listen_start")
+int BPF_PROG(rs_fexit_listen_start, struct sock *sk)
+{
+	listen_start_run(ctx, sk);
+	return 0;
+}
+#endif

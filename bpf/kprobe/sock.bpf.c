@@ -18,97 +18,119 @@ DEFINE_DECIDE(sk_alloc_decide, REVSHELL_HOOK_SK_ALLOC, RS_DIMS_SOCK | INT(1) | I
 DEFINE_DECIDE(sk_free_decide, REVSHELL_HOOK_SK_FREE, RS_DIMS_SOCK, false)
 DEFINE_DECIDE(under_sk_free_decide, REVSHELL_HOOK_UNDER_SK_FREE, RS_DIMS_SOCK, false)
 
-SEC("?fentry/tcp_close")
-int BPF_PROG(rs_fentry_tcp_close, struct sock *sk, long timeout)
+RS_ENTRY(tcp_close, tcp_close, struct sock *sk, long timeout)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ints[1] = timeout;
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_CLOSE, tcp_close_decide, &call);
 	return 0;
 }
 
-SEC("?fentry/tcp_sendmsg")
-int BPF_PROG(rs_fentry_tcp_sendmsg, struct sock *sk, struct msghdr *msg, unsigned long size)
+RS_ENTRY(tcp_sendmsg, tcp_sendmsg, struct sock *sk, struct msghdr *msg, unsigned long size)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ints[2] = size;
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_SENDMSG, tcp_sendmsg_decide, &call);
 	return 0;
 }
 
-SEC("?fentry/tcp_set_state")
-int BPF_PROG(rs_fentry_tcp_set_state, struct sock *sk, int state)
+RS_ENTRY(tcp_set_state, tcp_set_state, struct sock *sk, int state)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ints[1] = state;
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_SET_STATE, tcp_set_state_decide, &call);
 	return 0;
 }
 
-SEC("?fentry/udp_sendmsg")
-int BPF_PROG(rs_fentry_udp_sendmsg, struct sock *sk, struct msghdr *msg, unsigned long size)
+RS_ENTRY(udp_sendmsg, udp_sendmsg, struct sock *sk, struct msghdr *msg, unsigned long size)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ints[2] = size;
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_UDP_SENDMSG, udp_sendmsg_decide, &call);
 	return 0;
 }
 
-/* At exit, where both the arguments and the socket that came of them are known. */
-SEC("?fexit/sk_alloc")
-int BPF_PROG(rs_fexit_sk_alloc, struct net *net, int family, unsigned int priority, void *proto,
-	     int kern, struct sock *ret)
+static __always_inline void sk_alloc_run(void *ctx, struct sock *sk, int family,
+					 unsigned int priority, int kern)
 {
 	struct rs_call call = {};
 
 	/* allow: no memory, no socket */
-	if (!ret)
-		return 0;
-	call.sk = ret;
+	if (!sk)
+		return;
+	call.sk = sk;
 	call.family = family;
 	call.ints[1] = family;
 	call.ints[2] = priority;
 	call.ints[REVSHELL_INT_SLOT(4)] = kern;
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_SK_ALLOC, sk_alloc_decide, &call);
+}
+
+/* At exit, where both the arguments and the socket that came of them are known. */
+#ifdef RS_PROBING
+SEC("?kprobe/sk_alloc")
+int BPF_KPROBE(rs_kprobe_sk_alloc, struct net *net, int family, unsigned int priority, void *proto,
+	       int kern)
+{
+	struct rs_entry entry = {.ints = {family, priority, kern}};
+
+	entry_save(REVSHELL_HOOK_SK_ALLOC, &entry);
 	return 0;
 }
 
-SEC("?fentry/sk_free")
-int BPF_PROG(rs_fentry_sk_free, struct sock *sk)
+SEC("?kretprobe/sk_alloc")
+int BPF_KRETPROBE(rs_kretprobe_sk_alloc, struct sock *ret)
+{
+	struct rs_entry entry;
+
+	if (entry_take(REVSHELL_HOOK_SK_ALLOC, &entry))
+		sk_alloc_run(ctx, ret, entry.ints[0], entry.ints[1], entry.ints[2]);
+	return 0;
+}
+#else
+SEC("?fexit/sk_alloc")
+int BPF_PROG(rs_fexit_sk_alloc, struct net *net, int family, unsigned int priority, void *proto,
+	     int kern, struct sock *ret)
+{
+	sk_alloc_run(ctx, ret, family, priority, kern);
+	return 0;
+}
+#endif
+
+RS_ENTRY(sk_free, sk_free, struct sock *sk)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_SK_FREE, sk_free_decide, &call);
 	return 0;
 }
 
-SEC("?fentry/__sk_free")
-int BPF_PROG(rs_fentry_under_sk_free, struct sock *sk)
+RS_ENTRY(under_sk_free, __sk_free, struct sock *sk)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_UNDER_SK_FREE, under_sk_free_decide, &call);
 	return 0;

@@ -64,6 +64,13 @@ int BPF_PROG(rs_exec, struct linux_binprm *bprm)
 	return exec_label(bprm);
 }
 
+/* For kernels without trampolines. */
+SEC("?kprobe/security_bprm_committed_creds")
+int BPF_KPROBE(rs_kprobe_exec, struct linux_binprm *bprm)
+{
+	return exec_label(bprm);
+}
+
 /* A new process: it is what its parent was, and remembers it as its parent. */
 SEC("?tp_btf/task_newtask")
 int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)

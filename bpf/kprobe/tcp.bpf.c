@@ -6,13 +6,12 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 DEFINE_DECIDE(tcp_connect_decide, REVSHELL_HOOK_TCP_CONNECT, RS_DIMS_SOCK, false)
 
-SEC("?fentry/tcp_connect")
-int BPF_PROG(rs_fentry_tcp_connect, struct sock *sk)
+RS_ENTRY(tcp_connect, tcp_connect, struct sock *sk)
 {
 	struct rs_call call = {};
 
 	call.sk = sk;
-	call.family = sk->__sk_common.skc_family;
+	call.family = RS_GET(sk, __sk_common.skc_family);
 	call.ctx = ctx;
 	HOOK_RUN(REVSHELL_HOOK_TCP_CONNECT, tcp_connect_decide, &call);
 	return 0;

@@ -16,15 +16,23 @@ static __always_inline int accept_verdict(void *ctx, struct socket *sock, int re
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be accepted */
 	if (!call.sk)
 		return 0;
-	call.family = call.sk->__sk_common.skc_family;
+	call.family = RS_GET(call.sk, __sk_common.skc_family);
 	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_ACCEPT, accept_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_accept")
+int BPF_KPROBE(rs_kprobe_accept, struct socket *sock, struct socket *newsock)
+{
+	accept_verdict(ctx, sock, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_accept")
 int BPF_PROG(rs_lsm_accept, struct socket *sock, struct socket *newsock, int ret)
 {
@@ -36,3 +44,4 @@ int BPF_PROG(rs_fmod_accept, struct socket *sock, struct socket *newsock, int re
 {
 	return accept_verdict(ctx, sock, ret);
 }
+#endif

@@ -18,13 +18,13 @@ static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct s
 	/* allow: too short for a family, which the kernel refuses by itself */
 	if (addrlen < (int)sizeof(__u16))
 		return 0;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be bound */
 	if (!call.sk)
 		return 0;
-	call.family = address->sa_family;
+	call.family = RS_GET(address, sa_family);
 	/* an AF_INET socket takes AF_UNSPEC for its own family */
-	if (call.family == AF_UNSPEC && call.sk->__sk_common.skc_family == AF_INET)
+	if (call.family == AF_UNSPEC && RS_GET(call.sk, __sk_common.skc_family) == AF_INET)
 		call.family = AF_INET;
 	call.sockaddr = address;
 	call.addrlen = addrlen;
@@ -33,6 +33,14 @@ static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct s
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_BIND, bind_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_bind")
+int BPF_KPROBE(rs_kprobe_bind, struct socket *sock, struct sockaddr *address, int addrlen)
+{
+	bind_verdict(ctx, sock, address, addrlen, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_bind")
 int BPF_PROG(rs_lsm_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
 {
@@ -44,3 +52,4 @@ int BPF_PROG(rs_fmod_bind, struct socket *sock, struct sockaddr *address, int ad
 {
 	return bind_verdict(ctx, sock, address, addrlen, ret);
 }
+#endif

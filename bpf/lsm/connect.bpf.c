@@ -20,11 +20,11 @@ static __always_inline int connect_verdict(void *ctx, struct socket *sock, struc
 	/* allow: too short for a family, which the kernel refuses by itself */
 	if (addrlen < (int)sizeof(__u16))
 		return 0;
-	call.family = address->sa_family;
+	call.family = RS_GET(address, sa_family);
 	/* allow: this ends an association, it makes none */
 	if (call.family == AF_UNSPEC)
 		return 0;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
 	if (!call.sk)
 		return 0;
@@ -36,6 +36,14 @@ static __always_inline int connect_verdict(void *ctx, struct socket *sock, struc
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, connect_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_connect")
+int BPF_KPROBE(rs_kprobe_connect, struct socket *sock, struct sockaddr *address, int addrlen)
+{
+	connect_verdict(ctx, sock, address, addrlen, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_connect")
 int BPF_PROG(rs_lsm_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
 {
@@ -47,3 +55,4 @@ int BPF_PROG(rs_fmod_connect, struct socket *sock, struct sockaddr *address, int
 {
 	return connect_verdict(ctx, sock, address, addrlen, ret);
 }
+#endif

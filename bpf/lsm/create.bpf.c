@@ -23,6 +23,14 @@ static __always_inline int create_verdict(void *ctx, int family, int type, int p
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CREATE, create_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_create")
+int BPF_KPROBE(rs_kprobe_create, int family, int type, int protocol, int kern)
+{
+	create_verdict(ctx, family, type, protocol, kern, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_create")
 int BPF_PROG(rs_lsm_create, int family, int type, int protocol, int kern, int ret)
 {
@@ -34,3 +42,4 @@ int BPF_PROG(rs_fmod_create, int family, int type, int protocol, int kern, int r
 {
 	return create_verdict(ctx, family, type, protocol, kern, ret);
 }
+#endif

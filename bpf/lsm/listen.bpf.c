@@ -16,16 +16,24 @@ static __always_inline int listen_verdict(void *ctx, struct socket *sock, int ba
 		return ret;
 	if (selftest_hit(REVSHELL_HOOK_LISTEN))
 		return -EPERM;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be accepted */
 	if (!call.sk)
 		return 0;
-	call.family = call.sk->__sk_common.skc_family;
+	call.family = RS_GET(call.sk, __sk_common.skc_family);
 	call.ints[1] = backlog;
 	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_LISTEN, listen_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_listen")
+int BPF_KPROBE(rs_kprobe_listen, struct socket *sock, int backlog)
+{
+	listen_verdict(ctx, sock, backlog, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_listen")
 int BPF_PROG(rs_lsm_listen, struct socket *sock, int backlog, int ret)
 {
@@ -37,3 +45,4 @@ int BPF_PROG(rs_fmod_listen, struct socket *sock, int backlog, int ret)
 {
 	return listen_verdict(ctx, sock, backlog, ret);
 }
+#endif

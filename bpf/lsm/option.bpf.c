@@ -15,17 +15,25 @@ static __always_inline int option_verdict(void *ctx, struct socket *sock, int le
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, no option takes effect */
 	if (!call.sk)
 		return 0;
-	call.family = call.sk->__sk_common.skc_family;
+	call.family = RS_GET(call.sk, __sk_common.skc_family);
 	call.ints[1] = level;
 	call.ints[2] = name;
 	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SETSOCKOPT, option_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_setsockopt")
+int BPF_KPROBE(rs_kprobe_option, struct socket *sock, int level, int optname)
+{
+	option_verdict(ctx, sock, level, optname, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_setsockopt")
 int BPF_PROG(rs_lsm_option, struct socket *sock, int level, int optname, int ret)
 {
@@ -37,3 +45,4 @@ int BPF_PROG(rs_fmod_option, struct socket *sock, int level, int optname, int re
 {
 	return option_verdict(ctx, sock, level, optname, ret);
 }
+#endif

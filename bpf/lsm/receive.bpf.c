@@ -14,19 +14,27 @@ static __always_inline int receive_verdict(void *ctx, struct file *file, int ret
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	sock = bpf_sock_from_file(file);
+	sock = RS_IS_PROBING ? file_socket(file) : bpf_sock_from_file(file);
 	/* allow: no socket */
 	if (!sock)
 		return 0;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
 	if (!call.sk)
 		return 0;
-	call.family = call.sk->__sk_common.skc_family;
+	call.family = RS_GET(call.sk, __sk_common.skc_family);
 	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_FILE_RECEIVE, receive_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_file_receive")
+int BPF_KPROBE(rs_kprobe_receive, struct file *file)
+{
+	receive_verdict(ctx, file, 0);
+	return 0;
+}
+#else
 SEC("?lsm/file_receive")
 int BPF_PROG(rs_lsm_receive, struct file *file, int ret)
 {
@@ -38,3 +46,4 @@ int BPF_PROG(rs_fmod_receive, struct file *file, int ret)
 {
 	return receive_verdict(ctx, file, ret);
 }
+#endif

@@ -26,7 +26,7 @@ static __always_inline int sctp_verdict(void *ctx, struct sock *sk, int optname,
 	call.sk = sk;
 	call.sockaddr = address;
 	call.addrlen = addrlen;
-	call.family = address->sa_family;
+	call.family = RS_GET(address, sa_family);
 	call.is_destination = true;
 	call.ints[1] = optname;
 	call.ints[3] = addrlen;
@@ -34,6 +34,14 @@ static __always_inline int sctp_verdict(void *ctx, struct sock *sk, int optname,
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SCTP_BIND_CONNECT, sctp_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_sctp_bind_connect")
+int BPF_KPROBE(rs_kprobe_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
+{
+	sctp_verdict(ctx, sk, optname, address, addrlen, 0);
+	return 0;
+}
+#else
 SEC("?lsm/sctp_bind_connect")
 int BPF_PROG(rs_lsm_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen,
 	     int ret)
@@ -47,3 +55,4 @@ int BPF_PROG(rs_fmod_sctp, struct sock *sk, int optname, struct sockaddr *addres
 {
 	return sctp_verdict(ctx, sk, optname, address, addrlen, ret);
 }
+#endif

@@ -14,16 +14,24 @@ static __always_inline int send_verdict(void *ctx, struct socket *sock, int size
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
 	if (!call.sk)
 		return 0;
-	call.family = call.sk->__sk_common.skc_family;
+	call.family = RS_GET(call.sk, __sk_common.skc_family);
 	call.ints[2] = size;
 	call.ctx = ctx;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SENDMSG, send_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_sendmsg")
+int BPF_KPROBE(rs_kprobe_send, struct socket *sock, struct msghdr *msg, int size)
+{
+	send_verdict(ctx, sock, size, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_sendmsg")
 int BPF_PROG(rs_lsm_send, struct socket *sock, struct msghdr *msg, int size, int ret)
 {
@@ -35,3 +43,4 @@ int BPF_PROG(rs_fmod_send, struct socket *sock, struct msghdr *msg, int size, in
 {
 	return send_verdict(ctx, sock, size, ret);
 }
+#endif

@@ -13,15 +13,15 @@ DEFINE_DECIDE(sendto_decide, REVSHELL_HOOK_CONNECT,
 /* Whether the address of a message means a peer that it goes to. */
 static __always_inline bool has_peer(const struct sock *sk, const struct msghdr *msg, __u32 family)
 {
-	__u32 protocol = sk->sk_protocol;
+	__u32 protocol = RS_GET(sk, sk_protocol);
 
 	/* allow: the kernel itself, or a device, which no connect(2) reaches either */
 	if (family == AF_NETLINK || family == AF_PACKET)
 		return false;
 	/* allow: an established stream takes no notice of the address */
-	if (sk->sk_type == SOCK_STREAM &&
+	if (RS_GET(sk, sk_type) == SOCK_STREAM &&
 	    (family == AF_UNIX || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP))
-		return msg->msg_flags & MSG_FASTOPEN;
+		return RS_GET(msg, msg_flags) & MSG_FASTOPEN;
 	return true;
 }
 
@@ -34,17 +34,17 @@ static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sockaddr = msg->msg_name;
+	call.sockaddr = RS_GET(msg, msg_name);
 	/* allow: to the peer that connect(2) has been asked about */
 	if (!call.sockaddr)
 		return 0;
 	if (selftest_hit(REVSHELL_HOOK_SENDMSG))
 		return -EPERM;
-	call.addrlen = msg->msg_namelen;
+	call.addrlen = RS_GET(msg, msg_namelen);
 	/* allow: too short for a family, which the kernel refuses by itself */
 	if (call.addrlen < (int)sizeof(__u16))
 		return 0;
-	call.sk = sock->sk;
+	call.sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
 	if (!call.sk)
 		return 0;
@@ -55,7 +55,7 @@ static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct
 	/* udp_sendmsg() and raw_sendmsg() take no family for AF_INET; IPv6 takes it for no address
 	 */
 	if (family == AF_UNSPEC)
-		family = call.sk->__sk_common.skc_family == AF_INET ? AF_INET : AF_UNSPEC;
+		family = RS_GET(call.sk, __sk_common.skc_family) == AF_INET ? AF_INET : AF_UNSPEC;
 	if (family == AF_UNSPEC || !has_peer(call.sk, msg, family))
 		return 0;
 	call.family = family;
@@ -66,6 +66,14 @@ static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, sendto_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_socket_sendmsg")
+int BPF_KPROBE(rs_kprobe_sendto, struct socket *sock, struct msghdr *msg)
+{
+	sendto_verdict(ctx, sock, msg, 0);
+	return 0;
+}
+#else
 SEC("?lsm/socket_sendmsg")
 int BPF_PROG(rs_lsm_sendto, struct socket *sock, struct msghdr *msg, int size, int ret)
 {
@@ -77,3 +85,4 @@ int BPF_PROG(rs_fmod_sendto, struct socket *sock, struct msghdr *msg, int size, 
 {
 	return sendto_verdict(ctx, sock, msg, ret);
 }
+#endif

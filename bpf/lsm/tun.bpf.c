@@ -17,6 +17,14 @@ static __always_inline int tun_verdict(void *ctx, int ret)
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_TUN_DEV_CREATE, tun_decide, &call));
 }
 
+#ifdef RS_PROBING
+SEC("?kprobe/security_tun_dev_create")
+int BPF_KPROBE(rs_kprobe_tun)
+{
+	tun_verdict(ctx, 0);
+	return 0;
+}
+#else
 SEC("?lsm/tun_dev_create")
 int BPF_PROG(rs_lsm_tun, int ret)
 {
@@ -28,3 +36,4 @@ int BPF_PROG(rs_fmod_tun, int ret)
 {
 	return tun_verdict(ctx, ret);
 }
+#endif

@@ -80,7 +80,7 @@ enum backend_kind backend_get_kind(const struct backend *b)
 
 struct ruleset_options backend_ruleset_options(const struct backend *b)
 {
-	return (struct ruleset_options){};
+	return (struct ruleset_options){.cannot_deny = b->kind == BACKEND_KPROBE};
 }
 
 int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint64_t *ret_generation)
