@@ -28,8 +28,13 @@ const volatile bool rs_have_socket_cookie __weak = true;
  * numbers and have to probe. Files that serve both are compiled twice, once with RS_PROBING.
  */
 #ifdef RS_PROBING
-#define RS_IS_PROBING	   true
-#define RS_GET(ptr, field) BPF_CORE_READ(ptr, field)
+#define RS_IS_PROBING true
+#define RS_GET(ptr, field)                                    \
+	({                                                    \
+		/* where ptr stands is no matter for CO-RE */ \
+		__typeof__(&*(ptr)) ptr_ = (ptr);             \
+		BPF_CORE_READ(ptr_, field);                   \
+	})
 #else
 #define RS_IS_PROBING	   false
 #define RS_GET(ptr, field) ((ptr)->field)

@@ -57,6 +57,46 @@ class Start(BusTest):
         self.assertEqual(self.process.wait(10), 3)
         self.assertIn("Failed to open backend fmod-ret: this kernel is only a fake", self.log())
 
+    def kprobe_daemon(self, *args):
+        self.daemon = FAKE
+        self.write("10-one.yaml", policy("one"))
+        self.start_daemon("--backend=kprobe", *args)
+
+    def test_enforcement_that_the_backend_cannot(self):
+        self.kprobe_daemon()
+        r = self.ctl("enforce", "on")
+        self.assertEqual(r.code, 1, r)
+        self.assertIn("backend kprobe cannot deny, which 1 of the policies want (one)", r.err)
+        self.assertIn("override-fallback", r.err)
+        r = self.ctl("enforce", "on", "--confirm=1min")
+        self.assertEqual(r.code, 1, r)
+        self.assertEqual((self.get("Mode"), self.get("EffectiveMode")), ("monitor", "monitor"))
+        self.assertEqual(self.ctl("status").code, 5)
+        # once nobody wants to deny, it can be had
+        self.write("10-one.yaml", policy("one", deny=False))
+        self.assertEqual(self.ctl("reload").code, 0)
+        self.assertEqual(self.ctl("enforce", "on").code, 0)
+        self.assertEqual(self.ctl("status").code, 0)
+        # and one that comes then is told
+        self.write("10-one.yaml", policy("one"))
+        r = self.ctl("reload")
+        self.assertEqual(r.code, 0, r)
+        self.assertEqual((self.get("Mode"), self.get("EffectiveMode")), ("enforce", "degraded"))
+        self.assertEqual(self.ctl("status").code, 7)
+        r = self.ctl("policy", "list", "--json=short")
+        self.assertIn('"mode":"enforce","effective_mode":"degraded"', r.out.replace(" ", ""))
+
+    def test_enforcement_from_the_start_that_the_backend_cannot(self):
+        self.kprobe_daemon("--mode=enforce")
+        self.assertEqual((self.get("Mode"), self.get("EffectiveMode")), ("enforce", "degraded"))
+        self.assertIn("Mode enforce is in force in part only: backend kprobe cannot", self.log())
+
+    def test_a_substitute_for_denials(self):
+        self.kprobe_daemon("--mode=enforce", "--override-fallback=sigkill")
+        self.assertEqual(self.get("EffectiveMode"), "enforce")
+        r = self.daemon_run("--override-fallback=maybe")
+        self.assertEqual(r.code, 2, r)
+
     def test_policies_are_read_first(self):
         # Or it would end with 3.
         self.write("15-bad.yaml", "")

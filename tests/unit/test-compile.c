@@ -293,6 +293,63 @@ static void test_modes(void **state)
 	diag_done(&d);
 }
 
+#define OVERRIDE_POLICY(option)                                \
+	POLICY_HEAD "spec:\n"                                  \
+		    "  options: [" option "]\n"                \
+		    "  kprobes:\n"                             \
+		    "  - call: security_socket_connect\n"      \
+		    "    syscall: false\n"                     \
+		    "    args: [{index: 1, type: sockaddr}]\n" \
+		    "    selectors:\n"                         \
+		    "    - matchActions: [{action: Override, argError: -13}]\n"
+#define FALLBACK(action) "{name: override-fallback, value: " action "}"
+
+/* A backend that cannot deny: who wants to is degraded, unless a substitute is named. */
+static void test_cannot_deny(void **state)
+{
+	static const struct {
+		const char *text;
+		enum policy_fallback fallback;
+		enum policy_mode mode;
+		bool degraded;
+		bool kills;
+	} cases[] = {
+		{OVERRIDE_POLICY(""), FALLBACK_NONE, POLICY_MODE_MONITOR, true, false},
+		{OVERRIDE_POLICY(""), FALLBACK_SIGKILL, POLICY_MODE_ENFORCE, false, true},
+		{OVERRIDE_POLICY(""), FALLBACK_MONITOR, POLICY_MODE_MONITOR, false, false},
+		{OVERRIDE_POLICY(FALLBACK("sigkill")), FALLBACK_MONITOR, POLICY_MODE_ENFORCE, false,
+		 true},
+		{OVERRIDE_POLICY(FALLBACK("monitor")), FALLBACK_SIGKILL, POLICY_MODE_MONITOR, false,
+		 false},
+		/* nothing of it is to be carried out */
+		{OVERRIDE_POLICY("{name: policy-mode, value: monitor}"), FALLBACK_NONE,
+		 POLICY_MODE_MONITOR, false, false},
+		/* a signal is all it wants */
+		{TCP_POLICY KILL_FAR, FALLBACK_NONE, POLICY_MODE_ENFORCE, false, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct ruleset_options opts = {.observe_tcp_connect = true,
+						     .cannot_deny = true,
+						     .fallback = cases[i].fallback};
+		struct diag d = {};
+		struct ruleset *rs = compile_with(cases[i].text, &opts, NULL, &d);
+		const struct revshell_hook_cfg *cfg = cfg_of(rs, CONNECT);
+
+		assert_int_equal(rs->effective[0].mode, cases[i].mode);
+		assert_int_equal(rs->effective[0].degraded, cases[i].degraded);
+		assert_int_equal(cfg->deny[0], 0);
+		assert_int_equal(cfg->n_signals, cases[i].kills);
+		if (cases[i].kills) {
+			assert_int_equal(cfg->signals[0], SIGKILL);
+			assert_int_equal(cfg->signal[0][0], 1);
+		}
+		assert_int_equal(d.n_items, cases[i].degraded || i == 2 || i == 4);
+		ruleset_free(rs);
+		diag_done(&d);
+	}
+}
+
 #define SOCKADDR_POLICY                      \
 	POLICY_HEAD                          \
 	"spec:\n"                            \
@@ -640,6 +697,7 @@ int main(void)
 		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_listen_unbound),
 		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_cannot_deny),
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_mptcp),
 		cmocka_unit_test(test_exemption),
