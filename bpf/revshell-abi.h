@@ -11,7 +11,7 @@
  * Raised whenever a layout below or the meaning of a field changes: it names the directory that
  * pinned maps live in, so that a daemon never reads what another layout wrote.
  */
-#define REVSHELL_ABI		 1
+#define REVSHELL_ABI		 2
 
 /* Limits. Each is checked in user space with an error that names it. */
 #define REVSHELL_SELECTORS	 1024 /* selectors on one hook in one generation */
@@ -53,6 +53,8 @@
 	X(SCTP_BIND_CONNECT, "sctp_bind_connect") \
 	X(FILE_RECEIVE, "file_receive")           \
 	X(TUN_DEV_CREATE, "tun_dev_create")       \
+	X(PTRACE_ACCESS, "ptrace_access_check")   \
+	X(PTRACE_TRACEME, "ptrace_traceme")       \
 	X(TCP_CONNECT, "tcp_connect")             \
 	X(LISTEN_START, "inet_csk_listen_start")  \
 	X(TCP_CLOSE, "tcp_close")                 \

@@ -9,7 +9,7 @@
 
 struct revshell_bpf;
 
-#define BACKEND_MAX_LINKS 64
+#define BACKEND_MAX_LINKS 80
 
 /* A program and the kernel hook that it serves. */
 struct backend_program {

@@ -46,6 +46,8 @@ const struct backend_program backend_programs[] = {
 	VERDICT("sctp", REVSHELL_HOOK_SCTP_BIND_CONNECT, .on_demand = true),
 	VERDICT("receive", REVSHELL_HOOK_FILE_RECEIVE, .on_demand = true),
 	VERDICT("tun", REVSHELL_HOOK_TUN_DEV_CREATE, .on_demand = true),
+	VERDICT("ptrace", REVSHELL_HOOK_PTRACE_ACCESS, .on_demand = true),
+	VERDICT("traceme", REVSHELL_HOOK_PTRACE_TRACEME, .on_demand = true),
 	{"rs_owner", REVSHELL_HOOK_MAX, LSM | FMOD_RET, .on_demand = true, .track_sock = true},
 	OBSERVE("fentry", "tcp_connect", REVSHELL_HOOK_TCP_CONNECT),
 	OBSERVE("fexit", "listen_start", REVSHELL_HOOK_LISTEN_START),

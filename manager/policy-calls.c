@@ -63,6 +63,10 @@ const struct policy_call policy_calls[] = {
 	 .args = {ARG_SOCKET}, .ret = ARG_INT},
 	{"tun_dev_create", SECTION_LSMHOOKS, REVSHELL_HOOK_TUN_DEV_CREATE, NEVER, true, .n_args = 0,
 	 .ret = ARG_INT},
+	{"ptrace_access_check", SECTION_LSMHOOKS, REVSHELL_HOOK_PTRACE_ACCESS, NEVER, true,
+	 .n_args = 2, .args = {ARG_NOP, ARG_UINT32}, .ret = ARG_INT},
+	{"ptrace_traceme", SECTION_LSMHOOKS, REVSHELL_HOOK_PTRACE_TRACEME, NEVER, true, .n_args = 1,
+	 .args = {ARG_NOP}, .ret = ARG_INT},
 };
 const size_t n_policy_calls = ARRAY_SIZE(policy_calls);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every method, property, signal and error of org.revshell1."""
 import os
+import re
 import time
 import unittest
 import xml.etree.ElementTree as ElementTree
@@ -21,6 +22,13 @@ def interface_of(xml, name):
         members[member.tag, member.get("name")] = (member.get("type"), member.get("access"), args,
                                                    notes)
     return members
+
+
+def abi_number():
+    """The layout's number in the header that both sides share."""
+    path = os.path.join(SOURCE, "bpf", "revshell-abi.h")
+    with open(path, encoding="utf-8") as f:
+        return int(re.search(r"#define REVSHELL_ABI\s+(\d+)", f.read()).group(1))
 
 
 class Introspection(BusTest):
@@ -142,7 +150,7 @@ class Modes(BusTest):
         found = self.call("GetCapabilities")[0]
         self.assertEqual(found["backend"]["data"], "lsm")
         self.assertEqual(found["persistent"]["data"], False)
-        self.assertEqual(found["abi"]["data"], 1)
+        self.assertEqual(found["abi"]["data"], abi_number())
         self.assertIn("socket_connect", found["hooks"]["data"])
 
     def test_diagnose(self):

@@ -62,6 +62,8 @@ static void test_entries(void **state)
 		{"tcp_sendmsg", SECTION_FENTRIES},
 		{"socket_connect", SECTION_LSMHOOKS},
 		{"tun_dev_create", SECTION_LSMHOOKS},
+		{"ptrace_access_check", SECTION_LSMHOOKS},
+		{"ptrace_traceme", SECTION_LSMHOOKS},
 	};
 	const struct policy *p = ((struct everything *)*state)->p;
 

@@ -267,11 +267,10 @@ static void test_calls(void **state)
 						"sk_free",
 						"__sk_free",
 						"udp_sendmsg"};
-	static const char *const hooks[] = {"socket_connect",	 "socket_listen",
-					    "socket_bind",	 "socket_sendmsg",
-					    "socket_create",	 "socket_accept",
-					    "socket_setsockopt", "sctp_bind_connect",
-					    "file_receive",	 "tun_dev_create"};
+	static const char *const hooks[] = {
+		"socket_connect", "socket_listen",  "socket_bind",	   "socket_sendmsg",
+		"socket_create",  "socket_accept",  "socket_setsockopt",   "sctp_bind_connect",
+		"file_receive",	  "tun_dev_create", "ptrace_access_check", "ptrace_traceme"};
 
 	assert_int_equal(n_policy_calls, ARRAY_SIZE(functions) + ARRAY_SIZE(hooks));
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {

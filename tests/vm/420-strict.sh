@@ -33,12 +33,42 @@ follow_events
 
 cat >"$T/try.py" <<'END'
 # try.py WAY...: prints what came of each, "through" or the error's name.
-import errno, fcntl, os, socket, struct, sys
+import ctypes, errno, fcntl, os, signal, socket, struct, sys
 
 PUBLIC = "198.51.100.77"
 
 def option(family, level, name, value):
     socket.socket(family, socket.SOCK_DGRAM).setsockopt(level, name, value)
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(function, *args):
+    if function(*args) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+# with_child ACT: a child that sleeps, and what is done to it.
+def with_child(act):
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    try:
+        act(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+def write_memory(pid):
+    buf = ctypes.create_string_buffer(b"x")
+    iov = struct.pack("QQ", ctypes.addressof(buf), 1)
+    call(libc.process_vm_writev, pid, iov, 1, iov, 1, 0)
+
+def trace_me():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if libc.ptrace(0, 0, 0, 0) == 0 else ctypes.get_errno())
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        raise OSError(status, "")
 
 def tun():
     fd = os.open("/dev/net/tun", os.O_RDWR)
@@ -58,6 +88,13 @@ ways = {
     "mptcp": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262),
     "udplite": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136),
     "tun": tun,
+    "attach": lambda: with_child(lambda pid: call(libc.ptrace, 16, pid, 0, 0)),
+    "seize": lambda: with_child(lambda pid: call(libc.ptrace, 0x4206, pid, 0, 0)),
+    "write": lambda: with_child(write_memory),
+    "getfd": lambda: with_child(lambda pid: call(libc.syscall, 438, os.pidfd_open(pid), 1, 0)),
+    "traceme": trace_me,
+    "mem": lambda: with_child(lambda pid: open(f"/proc/{pid}/mem", "r+b").close()),
+    "look": lambda: with_child(lambda pid: open(f"/proc/{pid}/environ", "rb").read()),
     "route4": lambda: option(socket.AF_INET, 0, 4, bytes([1] * 4)),
     "route6": lambda: option(socket.AF_INET6, 41, 57, b""),
     "connect": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect((sys.argv[1], 4444)),
@@ -82,7 +119,7 @@ try() {
 
 # What this kernel has at all; the rest has nothing to slip by.
 ways=() rest=()
-for way in packet vsock raw4 raw6 mptcp udplite tun route4 route6 connect sendto listen; do
+for way in packet vsock raw4 raw6 mptcp udplite tun attach seize write getfd traceme route4 route6 connect sendto listen; do
 	case $(try "$way") in
 	*' through') ways+=("$way") ;;
 	*EPROTONOSUPPORT | *EAFNOSUPPORT | *ESOCKTNOSUPPORT | *ENOENT | *ENODEV | *ENOPROTOOPT) rest+=("$way") ;;
@@ -117,8 +154,11 @@ enforce on
 check_equal 'enforcing: each is refused' "$(printf '%s EPERM\n' "${ways[@]}")" "$(try "${ways[@]}")"
 new_events '.process_lsm | "\(.process.binary) \(.verdict)"' >"$T/lines"
 check_equal 'enforcing: each is reported' "${#ways[@]} $python denied" "$(sort "$T/lines" | uniq -c | sed 's/^ *//')"
-check_equal 'enforcing: what is meant to work does' "$(printf '%s through\n' tcp unix netlink inside)" \
-	"$(try tcp unix netlink inside)"
+check_equal 'enforcing: memory cannot be opened, with the error that the kernel makes of it' 'mem EACCES' "$(try mem)"
+check_events 'enforcing: which is reported' "ptrace_access_check $python denied EPERM" \
+	'.process_lsm | "\(.function_name) \(.process.binary) \(.verdict) \(.errno)"'
+check_equal 'enforcing: what is meant to work does' "$(printf '%s through\n' tcp unix netlink inside look)" \
+	"$(try tcp unix netlink inside look)"
 connection_for_bash
 check_match 'enforcing: the shell cannot' 'Operation not permitted' "$T/bash.err"
 check 'enforcing: nothing came' wait_for 10 grep -q nothing "$T/got"

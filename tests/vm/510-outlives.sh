@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 PIN_DIR=/sys/fs/bpf/revshell
+layout=$PIN_DIR/v$(sed -n 's/^#define REVSHELL_ABI[[:space:]]*//p' "$TREE/bpf/revshell-abi.h")
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 TARGET=$(copy_probe "$T/bin/target")
 policy refuse.yaml <<END
@@ -89,7 +90,7 @@ ctl policy mode monitored enforce >"$T/mode.out"
 PROBE=$TARGET check_denied 'enforcing: connect' udp4 connect 127.0.0.1 4444
 PROBE=$TARGET check_denied 'enforcing: bind' tcp4 bind 127.0.0.1 4445
 PROBE=$TARGET check_denied 'enforcing: a policy by its own mode' udp4 connect 127.0.0.1 4446
-check 'maps and links are pinned' test -e "$PIN_DIR/v1/map_rs_active" -a -e "$PIN_DIR/v1/map_rs_mode"
+check 'maps and links are pinned' test -e "$layout/map_rs_active" -a -e "$layout/map_rs_mode"
 pins=$(find "$PIN_DIR" | sort)
 
 # in_force WHAT: everything is still refused.
@@ -131,12 +132,12 @@ kill_daemon
 in_force 'upgraded and killed'
 
 # What another layout left is removed once ours is attached, and its mode stays.
-mv "$PIN_DIR/v1" "$PIN_DIR/v999"
+mv "$layout" "$PIN_DIR/v999"
 start_daemon "$T/policies" || exit 1
 PROBE=$TARGET check_denied 'after another layout: connect' udp4 connect 127.0.0.1 4444
-check_equal 'after another layout: its pins are gone' "$PIN_DIR/v1" "$(find "$PIN_DIR" -mindepth 1 -maxdepth 1)"
+check_equal 'after another layout: its pins are gone' "$layout" "$(find "$PIN_DIR" -mindepth 1 -maxdepth 1)"
 kill_daemon
-rm "$PIN_DIR/v1/map_rs_rows"
+rm "$layout/map_rs_rows"
 start_daemon "$T/policies" || exit 1
 check_match 'a map is gone: it is told' 'incomplete' "$T/daemon.log"
 PROBE=$TARGET check_denied 'a map is gone: connect' udp4 connect 127.0.0.1 4444
