@@ -55,54 +55,63 @@ static __always_inline __s64 denial_error(__u32 slot, const __u32 hook, __u32 se
 }
 
 /*
- * First half of a decision: the rule set's part for this hook, or NULL if the call is of no
- * concern. Every NULL says why nothing can be wrong with it.
+ * First half of a decision: the rule set's part for this hook and what it makes of the caller, or
+ * NULL if the call is of no concern. Every NULL says why nothing can be wrong with it. Most calls
+ * end here, so nothing is written down before.
  */
-static __always_inline const struct revshell_hook_cfg *hook_gate(const __u32 hook,
-								 struct rs_call *call)
+static __always_inline const struct revshell_hook_cfg *
+hook_gate(const __u32 hook, __u32 family, const struct revshell_label_cache **ret_cache)
 {
 	const struct revshell_hook_cfg *cfg;
 	struct revshell_label_cache *cache;
 	struct revshell_label *label;
-	__u32 key = 0, slot;
+	__u32 key = 0;
 	void *active;
 
 	/* allow: no rule set was ever published */
 	active = bpf_map_lookup_elem(&rs_active, &key);
 	if (!active)
 		return NULL;
-	call->hook = hook;
 	key = hook;
 	cfg = bpf_map_lookup_elem(active, &key);
 	/* allow: the rule set has no selector here */
 	if (!cfg || !cfg->n_words)
 		return NULL;
 	/* allow: no selector can match this address family */
-	if (!((cfg->families >> (call->family < 63 ? call->family : 63)) & 1))
+	if (!((cfg->families >> (family < 63 ? family : 63)) & 1))
 		return NULL;
 
 	label = label_get();
-	slot = cfg->slot & 1;
-	cache = label ? &label->cache[slot] : NULL;
+	cache = label ? &label->cache[cfg->slot & 1] : NULL;
 	if (!cache || cache->generation != cfg->generation) {
 		label = label_resolve(cfg);
-		cache = label ? &label->cache[slot] : NULL;
+		cache = label ? &label->cache[cfg->slot & 1] : NULL;
 	}
+	/* allow: no selector's process side can match this process */
+	if (cache && !((cache->hooks >> hook) & 1))
+		return NULL;
+	*ret_cache = cache;
+	return cfg;
+}
+
+/* Who calls, as the rule set sees it. */
+static __always_inline void call_take_caller(struct rs_call *call,
+					     const struct revshell_hook_cfg *cfg,
+					     const struct revshell_label_cache *cache)
+{
+	const __u32 slot = cfg->slot & 1;
+
 	if (cache) {
-		/* allow: no selector's process side can match this process */
-		if (!((cache->hooks >> hook) & 1))
-			return NULL;
 		for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
 			call->class_id[i] = cache->class_id[i];
 		call->predicates = cache->predicates;
-	} else {
-		/* strict: who calls could not be found out */
-		for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
-			call->class_id[i] = cfg->path_unknown[i].id;
-		call->predicates = fact_unknown(slot, REVSHELL_FACT_LINEAGE) |
-				   fact_unknown(slot, REVSHELL_FACT_PARENT_LINEAGE);
+		return;
 	}
-	return cfg;
+	/* strict: who calls could not be found out */
+	for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
+		call->class_id[i] = cfg->path_unknown[i].id;
+	call->predicates = fact_unknown(slot, REVSHELL_FACT_LINEAGE) |
+			   fact_unknown(slot, REVSHELL_FACT_PARENT_LINEAGE);
 }
 
 /*
@@ -124,10 +133,10 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	if ((dims & RS_DIMS_SOCKADDR) && (RS_READ(cfg->used) & RS_DIMS_SOCKADDR) && call->sockaddr)
 		addr_read(&call->sa, call->sockaddr, call->family);
 
-	enforcing = forget(mode_is_enforcing());
 	/* allow: a dimension left no selector */
 	if (!rs_match(slot, cfg, hook, all_dims, call->class_id, call, rs_zero, &match))
 		return 0;
+	enforcing = forget(mode_is_enforcing());
 	rs_conclude(slot, cfg, &match, all_dims, enforcing - 1, rs_zero, &out);
 	/* allow: what matches asks for nothing */
 	if (!rs_is_set(out.report | out.signals | out.deny_words))
@@ -188,22 +197,40 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	return 1;
 }
 
-/* The two halves around a program's own instance of hook_decide(). call is filled in. */
-#define HOOK_RUN(hook, decide, call)                                                             \
-	({                                                                                       \
-		const struct revshell_hook_cfg *cfg_ = hook_gate(hook, call);                    \
-		if (cfg_ && (cfg_->used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE)))                   \
-			(call)->predicates = call_answer_predicates(cfg_, call);                 \
-		if (cfg_ && (call)->sockaddr && (cfg_->used & RS_DIM_BIT(REVSHELL_DIM_UN_PATH))) \
-			(call)->unix_row = call_find_unix_row(cfg_, call);                       \
-		/* the verifier knows call->ev only where 1 comes back */                        \
-		if (cfg_ && decide(cfg_, call)) {                                                \
-			struct revshell_event *ev_ = (call)->ev;                                 \
-			event_fill_process(ev_);                                                 \
-			event_submit(ev_);                                                       \
-		}                                                                                \
-		(call)->error;                                                                   \
+/*
+ * Both halves, around a program's own instance of hook_decide(): 0 or the denial's -errno. The rest
+ * are the fields of struct rs_call that the hook has; what is not named is zero.
+ */
+#define HOOK_RUN(hook_, family_, decide, ...)                                                \
+	({                                                                                   \
+		const struct revshell_label_cache *cache_;                                   \
+		const struct revshell_hook_cfg *cfg_ = hook_gate(hook_, family_, &cache_);   \
+		cfg_ ? hook_rest(cfg_, cache_, decide,                                       \
+				 &(struct rs_call){                                          \
+					 .hook = (hook_), .family = (family_), __VA_ARGS__}) \
+		     : 0;                                                                    \
 	})
+
+static __always_inline int hook_rest(const struct revshell_hook_cfg *cfg,
+				     const struct revshell_label_cache *cache,
+				     int (*decide)(const struct revshell_hook_cfg *cfg,
+						   struct rs_call *call),
+				     struct rs_call *call)
+{
+	call_take_caller(call, cfg, cache);
+	if (cfg->used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
+		call->predicates = call_answer_predicates(cfg, call);
+	if (call->sockaddr && (cfg->used & RS_DIM_BIT(REVSHELL_DIM_UN_PATH)))
+		call->unix_row = call_find_unix_row(cfg, call);
+	/* the verifier knows call->ev only where 1 comes back */
+	if (decide(cfg, call)) {
+		struct revshell_event *ev = call->ev;
+
+		event_fill_process(ev);
+		event_submit(ev);
+	}
+	return call->error;
+}
 
 #define DEFINE_DECIDE(name, hook, dims, can_deny)                                             \
 	static __noinline int name(const struct revshell_hook_cfg *cfg, struct rs_call *call) \

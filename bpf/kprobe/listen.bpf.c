@@ -19,14 +19,10 @@ DEFINE_DECIDE(listen_start_decide, REVSHELL_HOOK_LISTEN_START, RS_DIMS_SOCK, fal
  */
 static __always_inline void listen_start_run(void *ctx, struct sock *sk)
 {
-	struct rs_call call = {};
-
 	if (RS_GET(sk, __sk_common.skc_state) != TCP_LISTEN)
 		return;
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_LISTEN_START, listen_start_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_LISTEN_START, RS_GET(sk, __sk_common.skc_family),
+		 listen_start_decide, .ctx = ctx, .sk = sk);
 }
 
 #ifdef RS_PROBING

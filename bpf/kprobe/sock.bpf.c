@@ -20,67 +20,40 @@ DEFINE_DECIDE(under_sk_free_decide, REVSHELL_HOOK_UNDER_SK_FREE, RS_DIMS_SOCK, f
 
 RS_ENTRY(tcp_close, tcp_close, struct sock *sk, long timeout)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ints[1] = timeout;
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_TCP_CLOSE, tcp_close_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_TCP_CLOSE, RS_GET(sk, __sk_common.skc_family), tcp_close_decide,
+		 .ctx = ctx, .sk = sk, .ints[1] = timeout);
 	return 0;
 }
 
 RS_ENTRY(tcp_sendmsg, tcp_sendmsg, struct sock *sk, struct msghdr *msg, unsigned long size)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ints[2] = size;
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_TCP_SENDMSG, tcp_sendmsg_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_TCP_SENDMSG, RS_GET(sk, __sk_common.skc_family), tcp_sendmsg_decide,
+		 .ctx = ctx, .sk = sk, .ints[2] = size);
 	return 0;
 }
 
 RS_ENTRY(tcp_set_state, tcp_set_state, struct sock *sk, int state)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ints[1] = state;
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_TCP_SET_STATE, tcp_set_state_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_TCP_SET_STATE, RS_GET(sk, __sk_common.skc_family),
+		 tcp_set_state_decide, .ctx = ctx, .sk = sk, .ints[1] = state);
 	return 0;
 }
 
 RS_ENTRY(udp_sendmsg, udp_sendmsg, struct sock *sk, struct msghdr *msg, unsigned long size)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ints[2] = size;
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_UDP_SENDMSG, udp_sendmsg_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_UDP_SENDMSG, RS_GET(sk, __sk_common.skc_family), udp_sendmsg_decide,
+		 .ctx = ctx, .sk = sk, .ints[2] = size);
 	return 0;
 }
 
 static __always_inline void sk_alloc_run(void *ctx, struct sock *sk, int family,
 					 unsigned int priority, int kern)
 {
-	struct rs_call call = {};
-
 	/* allow: no memory, no socket */
 	if (!sk)
 		return;
-	call.sk = sk;
-	call.family = family;
-	call.ints[1] = family;
-	call.ints[2] = priority;
-	call.ints[REVSHELL_INT_SLOT(4)] = kern;
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_SK_ALLOC, sk_alloc_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_SK_ALLOC, family, sk_alloc_decide, .ctx = ctx, .sk = sk,
+		 .ints = {[1] = family, [2] = priority, [REVSHELL_INT_SLOT(4)] = kern});
 }
 
 /* At exit, where both the arguments and the socket that came of them are known. */
@@ -116,22 +89,14 @@ int BPF_PROG(rs_fexit_sk_alloc, struct net *net, int family, unsigned int priori
 
 RS_ENTRY(sk_free, sk_free, struct sock *sk)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_SK_FREE, sk_free_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_SK_FREE, RS_GET(sk, __sk_common.skc_family), sk_free_decide,
+		 .ctx = ctx, .sk = sk);
 	return 0;
 }
 
 RS_ENTRY(under_sk_free, __sk_free, struct sock *sk)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_UNDER_SK_FREE, under_sk_free_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_UNDER_SK_FREE, RS_GET(sk, __sk_common.skc_family),
+		 under_sk_free_decide, .ctx = ctx, .sk = sk);
 	return 0;
 }

@@ -8,11 +8,7 @@ DEFINE_DECIDE(tcp_connect_decide, REVSHELL_HOOK_TCP_CONNECT, RS_DIMS_SOCK, false
 
 RS_ENTRY(tcp_connect, tcp_connect, struct sock *sk)
 {
-	struct rs_call call = {};
-
-	call.sk = sk;
-	call.family = RS_GET(sk, __sk_common.skc_family);
-	call.ctx = ctx;
-	HOOK_RUN(REVSHELL_HOOK_TCP_CONNECT, tcp_connect_decide, &call);
+	HOOK_RUN(REVSHELL_HOOK_TCP_CONNECT, RS_GET(sk, __sk_common.skc_family), tcp_connect_decide,
+		 .ctx = ctx, .sk = sk);
 	return 0;
 }

@@ -11,18 +11,17 @@ DEFINE_DECIDE(accept_decide, REVSHELL_HOOK_ACCEPT, RS_DIMS_SOCK, true)
 
 static __always_inline int accept_verdict(void *ctx, struct socket *sock, int ret)
 {
-	struct rs_call call = {};
+	struct sock *sk;
 
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be accepted */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.family = RS_GET(call.sk, __sk_common.skc_family);
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_ACCEPT, accept_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_ACCEPT, RS_GET(sk, __sk_common.skc_family),
+				       accept_decide, .ctx = ctx, .sk = sk));
 }
 
 #ifdef RS_PROBING

@@ -10,7 +10,8 @@ DEFINE_DECIDE(bind_decide, REVSHELL_HOOK_BIND,
 static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct sockaddr *address,
 					int addrlen, int ret)
 {
-	struct rs_call call = {};
+	struct sock *sk;
+	__u32 family;
 
 	/* an earlier denial stands */
 	if (ret)
@@ -18,19 +19,17 @@ static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct s
 	/* allow: too short for a family, which the kernel refuses by itself */
 	if (addrlen < (int)sizeof(__u16))
 		return 0;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be bound */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.family = RS_GET(address, sa_family);
+	family = RS_GET(address, sa_family);
 	/* an AF_INET socket takes AF_UNSPEC for its own family */
-	if (call.family == AF_UNSPEC && RS_GET(call.sk, __sk_common.skc_family) == AF_INET)
-		call.family = AF_INET;
-	call.sockaddr = address;
-	call.addrlen = addrlen;
-	call.ints[2] = addrlen;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_BIND, bind_decide, &call));
+	if (family == AF_UNSPEC && RS_GET(sk, __sk_common.skc_family) == AF_INET)
+		family = AF_INET;
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_BIND, family, bind_decide, .ctx = ctx,
+				       .sk = sk, .sockaddr = address, .addrlen = addrlen,
+				       .ints[2] = addrlen));
 }
 
 #ifdef RS_PROBING

@@ -10,7 +10,8 @@ DEFINE_DECIDE(connect_decide, REVSHELL_HOOK_CONNECT,
 static __always_inline int connect_verdict(void *ctx, struct socket *sock, struct sockaddr *address,
 					   int addrlen, int ret)
 {
-	struct rs_call call = {};
+	struct sock *sk;
+	__u32 family;
 
 	/* an earlier denial stands */
 	if (ret)
@@ -20,20 +21,17 @@ static __always_inline int connect_verdict(void *ctx, struct socket *sock, struc
 	/* allow: too short for a family, which the kernel refuses by itself */
 	if (addrlen < (int)sizeof(__u16))
 		return 0;
-	call.family = RS_GET(address, sa_family);
+	family = RS_GET(address, sa_family);
 	/* allow: this ends an association, it makes none */
-	if (call.family == AF_UNSPEC)
+	if (family == AF_UNSPEC)
 		return 0;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.sockaddr = address;
-	call.addrlen = addrlen;
-	call.is_destination = true;
-	call.ints[2] = addrlen;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, connect_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, family, connect_decide, .ctx = ctx,
+				       .sk = sk, .sockaddr = address, .addrlen = addrlen,
+				       .is_destination = true, .ints[2] = addrlen));
 }
 
 #ifdef RS_PROBING

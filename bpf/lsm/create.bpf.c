@@ -9,18 +9,11 @@ DEFINE_DECIDE(create_decide, REVSHELL_HOOK_CREATE, RS_DIMS_INTS, true)
 static __always_inline int create_verdict(void *ctx, int family, int type, int protocol, int kern,
 					  int ret)
 {
-	struct rs_call call = {};
-
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.family = family;
-	call.ints[0] = family;
-	call.ints[1] = type;
-	call.ints[2] = protocol;
-	call.ints[3] = kern;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CREATE, create_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CREATE, family, create_decide, .ctx = ctx,
+				       .ints = {family, type, protocol, kern}));
 }
 
 #ifdef RS_PROBING

@@ -9,21 +9,19 @@ DEFINE_DECIDE(listen_decide, REVSHELL_HOOK_LISTEN, RS_DIMS_SOCK | RS_DIM_BIT(REV
 
 static __always_inline int listen_verdict(void *ctx, struct socket *sock, int backlog, int ret)
 {
-	struct rs_call call = {};
+	struct sock *sk;
 
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
 	if (selftest_hit(REVSHELL_HOOK_LISTEN))
 		return -EPERM;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be accepted */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.family = RS_GET(call.sk, __sk_common.skc_family);
-	call.ints[1] = backlog;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_LISTEN, listen_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_LISTEN, RS_GET(sk, __sk_common.skc_family),
+				       listen_decide, .ctx = ctx, .sk = sk, .ints[1] = backlog));
 }
 
 #ifdef RS_PROBING

@@ -10,20 +10,18 @@ DEFINE_DECIDE(option_decide, REVSHELL_HOOK_SETSOCKOPT,
 static __always_inline int option_verdict(void *ctx, struct socket *sock, int level, int name,
 					  int ret)
 {
-	struct rs_call call = {};
+	struct sock *sk;
 
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, no option takes effect */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.family = RS_GET(call.sk, __sk_common.skc_family);
-	call.ints[1] = level;
-	call.ints[2] = name;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SETSOCKOPT, option_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SETSOCKOPT, RS_GET(sk, __sk_common.skc_family),
+				       option_decide, .ctx = ctx, .sk = sk, .ints[1] = level,
+				       .ints[2] = name));
 }
 
 #ifdef RS_PROBING

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Taking hold of another process: ptrace(2), /proc/PID/mem, process_vm_writev(2), pidfd_getfd(2) ask
- * about access, with bit 1 of the mode (PTRACE_MODE_ATTACH) where it is more than a look. A process
- * that offers itself to its parent asks for itself: what it then runs is the parent's to change.
+ * Taking hold of another process: ptrace(2), /proc/PID/mem, process_vm_writev(2), pidfd_getfd(2)
+ * ask about access, with bit 1 of the mode (PTRACE_MODE_ATTACH) where it is more than a look. A
+ * process that offers itself to its parent asks for itself: what it then runs is the parent's to
+ * change.
  */
 #include "hook.bpf.h"
 
@@ -13,25 +14,20 @@ DEFINE_DECIDE(traceme_decide, REVSHELL_HOOK_PTRACE_TRACEME, 0, true)
 
 static __always_inline int ptrace_verdict(void *ctx, unsigned int mode, int ret)
 {
-	struct rs_call call = {};
-
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.ints[1] = mode;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_PTRACE_ACCESS, ptrace_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_PTRACE_ACCESS, AF_UNSPEC, ptrace_decide,
+				       .ctx = ctx, .ints[1] = mode));
 }
 
 static __always_inline int traceme_verdict(void *ctx, int ret)
 {
-	struct rs_call call = {};
-
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_PTRACE_TRACEME, traceme_decide, &call));
+	return verdict_return(
+		HOOK_RUN(REVSHELL_HOOK_PTRACE_TRACEME, AF_UNSPEC, traceme_decide, .ctx = ctx));
 }
 
 #ifdef RS_PROBING

@@ -8,8 +8,8 @@ DEFINE_DECIDE(receive_decide, REVSHELL_HOOK_FILE_RECEIVE, RS_DIMS_SOCK, true)
 
 static __always_inline int receive_verdict(void *ctx, struct file *file, int ret)
 {
-	struct rs_call call = {};
 	struct socket *sock;
+	struct sock *sk;
 
 	/* an earlier denial stands */
 	if (ret)
@@ -18,13 +18,13 @@ static __always_inline int receive_verdict(void *ctx, struct file *file, int ret
 	/* allow: no socket */
 	if (!sock)
 		return 0;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.family = RS_GET(call.sk, __sk_common.skc_family);
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_FILE_RECEIVE, receive_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_FILE_RECEIVE,
+				       RS_GET(sk, __sk_common.skc_family), receive_decide,
+				       .ctx = ctx, .sk = sk));
 }
 
 #ifdef RS_PROBING

@@ -15,23 +15,16 @@ DEFINE_DECIDE(sctp_decide, REVSHELL_HOOK_SCTP_BIND_CONNECT,
 static __always_inline int sctp_verdict(void *ctx, struct sock *sk, int optname,
 					struct sockaddr *address, int addrlen, int ret)
 {
-	struct rs_call call = {};
-
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
 	/* allow: too short for a family, which SCTP refuses by itself */
 	if (addrlen < (int)sizeof(__u16))
 		return 0;
-	call.sk = sk;
-	call.sockaddr = address;
-	call.addrlen = addrlen;
-	call.family = RS_GET(address, sa_family);
-	call.is_destination = true;
-	call.ints[1] = optname;
-	call.ints[3] = addrlen;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SCTP_BIND_CONNECT, sctp_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SCTP_BIND_CONNECT, RS_GET(address, sa_family),
+				       sctp_decide, .ctx = ctx, .sk = sk, .sockaddr = address,
+				       .addrlen = addrlen, .is_destination = true,
+				       .ints[1] = optname, .ints[3] = addrlen));
 }
 
 #ifdef RS_PROBING

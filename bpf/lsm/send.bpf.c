@@ -9,19 +9,17 @@ DEFINE_DECIDE(send_decide, REVSHELL_HOOK_SENDMSG, RS_DIMS_SOCK | RS_DIM_BIT(REVS
 
 static __always_inline int send_verdict(void *ctx, struct socket *sock, int size, int ret)
 {
-	struct rs_call call = {};
+	struct sock *sk;
 
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	call.family = RS_GET(call.sk, __sk_common.skc_family);
-	call.ints[2] = size;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SENDMSG, send_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SENDMSG, RS_GET(sk, __sk_common.skc_family),
+				       send_decide, .ctx = ctx, .sk = sk, .ints[2] = size));
 }
 
 #ifdef RS_PROBING

@@ -28,42 +28,39 @@ static __always_inline bool has_peer(const struct sock *sk, const struct msghdr 
 static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct msghdr *msg,
 					  int ret)
 {
-	struct rs_call call = {};
-	__u32 family;
+	const void *address;
+	struct sock *sk;
+	__u16 family;
+	int addrlen;
 
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.sockaddr = RS_GET(msg, msg_name);
+	address = RS_GET(msg, msg_name);
 	/* allow: to the peer that connect(2) has been asked about */
-	if (!call.sockaddr)
+	if (!address)
 		return 0;
 	if (selftest_hit(REVSHELL_HOOK_SENDMSG))
 		return -EPERM;
-	call.addrlen = RS_GET(msg, msg_namelen);
+	addrlen = RS_GET(msg, msg_namelen);
 	/* allow: too short for a family, which the kernel refuses by itself */
-	if (call.addrlen < (int)sizeof(__u16))
+	if (addrlen < (int)sizeof(family))
 		return 0;
-	call.sk = RS_GET(sock, sk);
+	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
-	if (!call.sk)
+	if (!sk)
 		return 0;
-	/* read to where there is room: no byte of the stack is left for it */
-	bpf_probe_read_kernel(call.ints, sizeof(__u16), call.sockaddr);
-	family = *(__u16 *)call.ints;
-	call.ints[0] = 0;
+	bpf_probe_read_kernel(&family, sizeof(family), address);
 	/* udp_sendmsg() and raw_sendmsg() take no family for AF_INET; IPv6 takes it for no address
 	 */
-	if (family == AF_UNSPEC)
-		family = RS_GET(call.sk, __sk_common.skc_family) == AF_INET ? AF_INET : AF_UNSPEC;
-	if (family == AF_UNSPEC || !has_peer(call.sk, msg, family))
+	if (family == AF_UNSPEC && RS_GET(sk, __sk_common.skc_family) == AF_INET)
+		family = AF_INET;
+	if (family == AF_UNSPEC || !has_peer(sk, msg, family))
 		return 0;
-	call.family = family;
-	call.is_destination = true;
-	call.ints[2] = call.addrlen;
-	call.by_send = true;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, sendto_decide, &call));
+	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, family, sendto_decide, .ctx = ctx,
+				       .sk = sk, .sockaddr = address, .addrlen = addrlen,
+				       .is_destination = true, .by_send = true,
+				       .ints[2] = addrlen));
 }
 
 #ifdef RS_PROBING

@@ -8,13 +8,11 @@ DEFINE_DECIDE(tun_decide, REVSHELL_HOOK_TUN_DEV_CREATE, 0, true)
 
 static __always_inline int tun_verdict(void *ctx, int ret)
 {
-	struct rs_call call = {};
-
 	/* an earlier denial stands */
 	if (ret)
 		return ret;
-	call.ctx = ctx;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_TUN_DEV_CREATE, tun_decide, &call));
+	return verdict_return(
+		HOOK_RUN(REVSHELL_HOOK_TUN_DEV_CREATE, AF_UNSPEC, tun_decide, .ctx = ctx));
 }
 
 #ifdef RS_PROBING
