@@ -40,6 +40,13 @@ const volatile bool rs_have_socket_cookie __weak = true;
 #define RS_GET(ptr, field) ((ptr)->field)
 #endif
 
+/* Argument n, from 1, of the function that the program is attached to, fetched here. */
+#ifdef RS_PROBING
+#define RS_ARGUMENT(ctx, n, type) ((type)PT_REGS_PARM##n((struct pt_regs *)(ctx)))
+#else
+#define RS_ARGUMENT(ctx, n, type) ((type)((const volatile __u64 *)(ctx))[(n)-1])
+#endif
+
 #define barrier()	 asm volatile("" ::: "memory")
 #define barrier_var(var) asm volatile("" : "=r"(var) : "0"(var))
 

@@ -94,6 +94,10 @@ RS_INLINE __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination)
 	return family;
 }
 
+/* Dimensions with a row each, in whole groups of those that rs_rows_word() takes at once. */
+#define RS_ROWS_AT_ONCE 6
+#define RS_ROWS		((REVSHELL_DIM_PREDICATE + RS_ROWS_AT_ONCE - 1) / RS_ROWS_AT_ONCE * RS_ROWS_AT_ONCE)
+
 /*
  * Row indices, not pointers: a verifier that tells pointers apart by where they came from would
  * follow every combination of dimensions in use.
@@ -102,7 +106,8 @@ struct rs_match {
 	__u64 live;    /* AND of the folds */
 	__u64 answers; /* to the predicates; 0 if the hook asks none */
 	__u32 hook;
-	__u32 row[REVSHELL_DIM_PREDICATE]; /* 0 for dimensions not in use */
+	__u32 pad;
+	__u32 row[RS_ROWS] __attribute__((aligned(8))); /* by dimension; 0 where it is not in use */
 };
 
 /* What the first matches ask for; whether it is carried out is the mode's business. */
@@ -123,16 +128,25 @@ struct rs_outcome {
 		r_;                             \
 	})
 
+/* A row's fold; the first rows' are at hand. */
+RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 row)
+{
+	return row < REVSHELL_FOLDS ? cfg->fold[row] : rs_row_fold(view, row);
+}
+
 /* Takes the row of one dimension into m, or leaves the caller when nothing can match any more. */
-#define RS_ASK(dims, dim, index)                                                          \
-	do {                                                                              \
-		if (((dims)&RS_DIM_BIT(dim)) && (RS_READ(cfg->used) & RS_DIM_BIT(dim))) { \
-			m->row[dim] = (index);                                            \
-			m->live &= rs_row_fold(view, m->row[dim]);                        \
-			if (!m->live)                                                     \
-				return 0;                                                 \
-		}                                                                         \
+#define RS_ASK(dims, dim, index)                                            \
+	do {                                                                \
+		if (((dims)&RS_DIM_BIT(dim)) && (used & RS_DIM_BIT(dim))) { \
+			m->row[dim] = (index);                              \
+			m->live &= rs_fold(view, cfg, m->row[dim]);         \
+			if (!m->live)                                       \
+				return 0;                                   \
+		}                                                           \
 	} while (0)
+
+/* Whether any of a few dimensions is in use: one test for those that seldom are. */
+#define RS_ANY(dims, some) (((dims) & (some)) && (used & (dims) & (some)))
 
 /*
  * IPv4-mapped addresses have become AF_INET, and any-addresses loopback, before they come here.
@@ -194,7 +208,7 @@ RS_INLINE __u64 rs_predicate_rows(RS_VIEW view, const struct revshell_hook_cfg *
 		if (w < REVSHELL_WORDS)
 			all &= rs_row_word(view, row, w);
 		else
-			all &= rs_row_fold(view, row);
+			all &= rs_fold(view, cfg, row);
 	}
 	return all;
 }
@@ -222,17 +236,21 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 		       const __u64 dims, const __u32 *class_id, RS_OBJECT obj, __u64 zero,
 		       struct rs_match *m)
 {
+	const __u64 used = RS_READ(cfg->used);
+
 	m->live = ~zero;
-	for (int i = 0; i < REVSHELL_DIM_PREDICATE; i++)
+	for (int i = 0; i < RS_ROWS; i++)
 		m->row[i] = zero;
 
 #define ASK_PATH(dim) RS_ASK(dims, dim, cfg->path_rows[dim] + class_id[dim])
 	ASK_PATH(REVSHELL_DIM_EXE);
-	ASK_PATH(REVSHELL_DIM_EXE_PREFIX);
-	ASK_PATH(REVSHELL_DIM_EXE_POSTFIX);
-	ASK_PATH(REVSHELL_DIM_PARENT);
-	ASK_PATH(REVSHELL_DIM_PARENT_PREFIX);
-	ASK_PATH(REVSHELL_DIM_PARENT_POSTFIX);
+	if (RS_ANY(dims, RS_DIMS_PATH & ~RS_DIM_BIT(REVSHELL_DIM_EXE))) {
+		ASK_PATH(REVSHELL_DIM_EXE_PREFIX);
+		ASK_PATH(REVSHELL_DIM_EXE_POSTFIX);
+		ASK_PATH(REVSHELL_DIM_PARENT);
+		ASK_PATH(REVSHELL_DIM_PARENT_PREFIX);
+		ASK_PATH(REVSHELL_DIM_PARENT_POSTFIX);
+	}
 #undef ASK_PATH
 
 #define ASK_TABLE(dim, table, size, value) \
@@ -245,27 +263,35 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 	ASK_TABLE(REVSHELL_DIM_SA_FAMILY, sa_family, REVSHELL_FAMILIES, rs_obj_sa_family(obj));
 #undef ASK_TABLE
 
-	RS_ASK(dims, REVSHELL_DIM_SK_SPORT, rs_port_row(view, cfg, REVSHELL_DIM_SK_SPORT, obj));
-	RS_ASK(dims, REVSHELL_DIM_SK_DPORT, rs_port_row(view, cfg, REVSHELL_DIM_SK_DPORT, obj));
+	if (RS_ANY(dims, RS_DIM_BIT(REVSHELL_DIM_SK_SPORT) | RS_DIM_BIT(REVSHELL_DIM_SK_DPORT))) {
+		RS_ASK(dims, REVSHELL_DIM_SK_SPORT,
+		       rs_port_row(view, cfg, REVSHELL_DIM_SK_SPORT, obj));
+		RS_ASK(dims, REVSHELL_DIM_SK_DPORT,
+		       rs_port_row(view, cfg, REVSHELL_DIM_SK_DPORT, obj));
+	}
 	RS_ASK(dims, REVSHELL_DIM_SA_PORT, rs_port_row(view, cfg, REVSHELL_DIM_SA_PORT, obj));
 
 #define ASK_ADDR(dim) RS_ASK(dims, dim, rs_addr_row(view, cfg, hook, dim, obj))
-	ASK_ADDR(REVSHELL_DIM_SK_SADDR);
-	ASK_ADDR(REVSHELL_DIM_SK_DADDR);
+	if (RS_ANY(dims, RS_DIM_BIT(REVSHELL_DIM_SK_SADDR) | RS_DIM_BIT(REVSHELL_DIM_SK_DADDR))) {
+		ASK_ADDR(REVSHELL_DIM_SK_SADDR);
+		ASK_ADDR(REVSHELL_DIM_SK_DADDR);
+	}
 	ASK_ADDR(REVSHELL_DIM_SA_ADDR);
 #undef ASK_ADDR
 
 #define ASK_INT(n) RS_ASK(dims, REVSHELL_DIM_INT0 + (n), rs_int_row(view, cfg, hook, n, obj))
-	ASK_INT(0);
-	ASK_INT(1);
-	ASK_INT(2);
-	ASK_INT(3);
+	if (RS_ANY(dims, RS_DIMS_INTS | RS_DIM_BIT(REVSHELL_DIM_UN_PATH))) {
+		ASK_INT(0);
+		ASK_INT(1);
+		ASK_INT(2);
+		ASK_INT(3);
+		RS_ASK(dims, REVSHELL_DIM_UN_PATH, rs_obj_unix_row(view, cfg, hook, obj));
+	}
 #undef ASK_INT
-	RS_ASK(dims, REVSHELL_DIM_UN_PATH, rs_obj_unix_row(view, cfg, hook, obj));
 
 	m->hook = hook;
 	m->answers = zero;
-	if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE)) {
+	if (used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE)) {
 		m->answers = rs_obj_predicates(view, cfg, obj);
 		m->live &= rs_ask_predicates(view, cfg, hook, m->answers, REVSHELL_WORDS);
 		if (!m->live)
@@ -275,8 +301,8 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 }
 
 /*
- * The selectors of word w that match. Dimensions not in use ask row 0, where all bits are set: a
- * test for each would be one more way to follow in each of many words.
+ * The selectors of word w that match. Dimensions not in use ask row 0, where all bits are set, and
+ * which is known without looking it up.
  */
 RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 				const struct rs_match *m, const __u64 dims, __u32 w)
@@ -287,9 +313,12 @@ RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cf
 	if (RS_READ(cfg->n_words) > 1) {
 		word = ~0ULL;
 		RS_UNROLL
-		for (int i = 0; i < REVSHELL_DIM_PREDICATE; i++)
-			if (dims & RS_DIM_BIT(i))
-				word &= rs_row_word(view, m->row[i], w);
+		for (int i = 0; i < RS_ROWS; i += RS_ROWS_AT_ONCE) {
+			const __u64 *pairs = (const __u64 *)&m->row[i];
+
+			if (dims & ((RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) << i))
+				word &= rs_rows_word(view, w, pairs[0], pairs[1], pairs[2]);
+		}
 		if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
 			word &= rs_ask_predicates(view, cfg, m->hook, m->answers, w);
 	}

@@ -44,18 +44,20 @@ static __always_inline void event_fill_owner(struct revshell_owner *out, struct 
 		bpf_probe_read_kernel(out, sizeof(*out), owner);
 }
 
-static __always_inline void event_fill_sockaddr(struct revshell_event *ev, const void *sockaddr,
-						__u32 family, int len)
+static __always_inline void event_fill_sockaddr(struct revshell_event *ev, struct rs_call *call)
 {
 	struct revshell_sockaddr *out = &ev->sa;
-	struct rs_addr addr = {};
+	int len = call->addrlen;
 
-	out->family = family;
+	out->family = call->family;
 	out->len = len;
-	addr_read(&addr, sockaddr, family);
-	out->port = addr.port;
-	__builtin_memcpy(out->addr, addr.addr, sizeof(out->addr));
-	if (family == AF_UNIX && len > 2) {
+	call_read_addr(call);
+	out->port = bpf_ntohs(call->sa.port);
+	if (call->family == AF_INET)
+		*(__be32 *)out->addr = call->sa.in4;
+	else
+		__builtin_memcpy(out->addr, call->sa.in6, sizeof(out->addr));
+	if (call->family == AF_UNIX && len > 2) {
 		__u32 n = len - 2;
 
 		if (n > sizeof(out->path))
@@ -64,7 +66,7 @@ static __always_inline void event_fill_sockaddr(struct revshell_event *ev, const
 		/* a bound that the verifier sees; at most the 108 of above are read */
 		barrier_var(n);
 		n &= 127;
-		bpf_probe_read_kernel(out->path, n, (const char *)sockaddr + 2);
+		bpf_probe_read_kernel(out->path, n, (const char *)call->sockaddr + 2);
 	}
 }
 

@@ -74,10 +74,10 @@ hook_gate(const __u32 hook, __u32 family, const struct revshell_label_cache **re
 		return NULL;
 	key = hook;
 	cfg = bpf_map_lookup_elem(active, &key);
-	/* allow: the rule set has no selector here */
-	if (!cfg || !cfg->n_words)
+	/* allow: never, every hook has its part */
+	if (!cfg)
 		return NULL;
-	/* allow: no selector can match this address family */
+	/* allow: no selector can match this address family; without selectors none can */
 	if (!((cfg->families >> (family < 63 ? family : 63)) & 1))
 		return NULL;
 
@@ -130,8 +130,14 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	__u64 enforcing;
 	__s64 error = 0;
 
-	if ((dims & RS_DIMS_SOCKADDR) && (RS_READ(cfg->used) & RS_DIMS_SOCKADDR) && call->sockaddr)
-		addr_read(&call->sa, call->sockaddr, call->family);
+	/* allow: no socket behind it, nothing can be sent */
+	if ((dims & RS_DIMS_SOCK) && !call->sk)
+		return 0;
+	/* allow: too short for a family, which the kernel refuses by itself */
+	if ((dims & RS_DIMS_SOCKADDR) && call->sockaddr && call->addrlen < (int)sizeof(__u16))
+		return 0;
+	if ((dims & RS_DIMS_SOCKADDR) && (RS_READ(cfg->used) & RS_DIMS_SOCKADDR))
+		call_read_addr(call);
 
 	/* allow: a dimension left no selector */
 	if (!rs_match(slot, cfg, hook, all_dims, call->class_id, call, rs_zero, &match))
@@ -189,7 +195,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	if (dims & RS_DIMS_SOCK)
 		event_fill_sock(ev, call->sk);
 	if ((dims & RS_DIMS_SOCKADDR) && call->sockaddr)
-		event_fill_sockaddr(ev, call->sockaddr, call->family, call->addrlen);
+		event_fill_sockaddr(ev, call);
 	for (int i = 0; i < REVSHELL_INTS; i++)
 		ev->ints[i] = call->ints[i];
 	ev->predicates = match.answers;

@@ -348,17 +348,3 @@ struct bpf_iter__task {
 #pragma clang attribute pop
 
 /* User-space layouts; read whole, never relocated. */
-struct sockaddr_in {
-	u16 sin_family;
-	__be16 sin_port;
-	__be32 sin_addr;
-	u8 pad[8];
-};
-
-struct sockaddr_in6 {
-	u16 sin6_family;
-	__be16 sin6_port;
-	__be32 sin6_flowinfo;
-	__be32 sin6_addr[4];
-	u32 sin6_scope_id;
-};

@@ -6,11 +6,12 @@
 #include "tables.bpf.h"
 #include <bpf/bpf_endian.h>
 
-/* A sockaddr in the form the engine compares. family AF_UNSPEC: none. */
+/* The head of a sockaddr_in or sockaddr_in6, as it lies in memory; zero for other families. */
 struct rs_addr {
-	__u32 family;
-	__u32 port;    /* host byte order */
-	__u32 addr[4]; /* network byte order */
+	__u16 family;
+	__be16 port;
+	__be32 in4; /* of IPv6 the flow label */
+	__be32 in6[4];
 };
 
 /* What a program hands over, and what comes back. Lives on the program's stack. */
@@ -21,7 +22,7 @@ struct rs_call {
 	struct revshell_event *ev; /* out: the event, if decide() returned 1 */
 	__u64 predicates;	   /* answers that the label has */
 	__s64 ints[REVSHELL_INTS]; /* integer arguments, by REVSHELL_INT_SLOT */
-	struct rs_addr sa;	   /* filled in when a dimension in use asks for it */
+	struct rs_addr sa;	   /* of sockaddr, once sa_known */
 	__s32 addrlen;		   /* as the caller gave it */
 	__u32 unix_row;		   /* of a UNIX address, where the hook asks */
 	__u32 family;		   /* that cfg->families is asked about */
@@ -31,30 +32,38 @@ struct rs_call {
 	__u8 hook;
 	bool is_destination : 1; /* sockaddr is where packets will go */
 	bool by_send : 1;	 /* a message carries it, not connect(2) */
+	bool sa_known : 1;
 };
 
-static __always_inline void addr_read(struct rs_addr *addr, const void *sockaddr, __u32 family)
+/* Sees to it that call->sa is filled in. */
+static __always_inline void call_read_addr(struct rs_call *call)
 {
-	addr->family = family;
-	addr->port = 0;
-	if (family == AF_INET) {
-		struct sockaddr_in in = {};
-
-		bpf_probe_read_kernel(&in, sizeof(in), sockaddr);
-		addr->port = bpf_ntohs(in.sin_port);
-		addr->addr[0] = in.sin_addr;
-	} else if (family == AF_INET6) {
-		struct sockaddr_in6 in6 = {};
-
-		/* RFC 2133's form without a scope, 24 bytes, is legal; the buffer is longer */
-		bpf_probe_read_kernel(&in6, sizeof(in6), sockaddr);
-		addr->port = bpf_ntohs(in6.sin6_port);
-		addr->addr[0] = in6.sin6_addr[0];
-		addr->addr[1] = in6.sin6_addr[1];
-		addr->addr[2] = in6.sin6_addr[2];
-		addr->addr[3] = in6.sin6_addr[3];
-	}
+	if (call->sa_known || !call->sockaddr)
+		return;
+	/* RFC 2133's form without a scope, 24 bytes, is legal; the buffer is longer anyway */
+	if (call->family == AF_INET)
+		bpf_probe_read_kernel(&call->sa, offsetof(struct rs_addr, in6), call->sockaddr);
+	else if (call->family == AF_INET6)
+		bpf_probe_read_kernel(&call->sa, sizeof(call->sa), call->sockaddr);
+	call->sa_known = true;
 }
+
+/* The same by two loads, where the verifier knows the address; it knows 16 bytes of it. */
+static __always_inline struct rs_addr addr_load(const struct sockaddr *address, __u32 family)
+{
+	struct rs_addr addr = {};
+
+	if (!RS_IS_PROBING && family == AF_INET) {
+		addr.port = *(const __be16 *)((const char *)address + 2);
+		addr.in4 = *(const __be32 *)((const char *)address + 4);
+	}
+	return addr;
+}
+
+/* For struct rs_call: an address that is a typed argument of the program's. */
+#define RS_CALL_ADDRESS(address, length, family)                                      \
+	.sockaddr = (address), .addrlen = (length), .sa = addr_load(address, family), \
+	.sa_known = !RS_IS_PROBING && (family) == AF_INET
 
 #define RS_OBJECT const struct rs_call *
 
@@ -75,7 +84,7 @@ static __always_inline __u32 rs_obj_port(const struct rs_call *obj, const __u32 
 		return RS_GET(obj->sk, __sk_common.skc_num);
 	if (dim == REVSHELL_DIM_SK_DPORT)
 		return bpf_ntohs(RS_GET(obj->sk, __sk_common.skc_dport));
-	return obj->sa.port;
+	return bpf_ntohs(obj->sa.port);
 }
 
 static __always_inline __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination);
@@ -87,10 +96,10 @@ static __always_inline __u32 rs_obj_addr(const struct rs_call *obj, const __u32 
 
 	if (dim == REVSHELL_DIM_SA_ADDR) {
 		family = obj->family;
-		addr[0] = obj->sa.addr[0];
-		addr[1] = obj->sa.addr[1];
-		addr[2] = obj->sa.addr[2];
-		addr[3] = obj->sa.addr[3];
+		addr[0] = family == AF_INET ? obj->sa.in4 : obj->sa.in6[0];
+		addr[1] = obj->sa.in6[1];
+		addr[2] = obj->sa.in6[2];
+		addr[3] = obj->sa.in6[3];
 		return rs_normalize_addr(family, addr, obj->is_destination);
 	}
 	family = RS_GET(obj->sk, __sk_common.skc_family);

@@ -33,7 +33,7 @@ static __always_inline void rate_fill_sock(struct rs_rate_key *key, const __u32 
  * those kept back before.
  */
 static __noinline __attribute__((unused)) __u64 rate_ask(const struct revshell_hook_cfg *cfg,
-							 const struct rs_call *call, __u64 mix)
+							 struct rs_call *call, __u64 mix)
 {
 	__u64 now = bpf_ktime_get_boot_ns(), pid_tgid = bpf_get_current_pid_tgid(), answer = 0;
 	struct rs_rate fresh = {.time_ns = now};
@@ -59,12 +59,13 @@ static __noinline __attribute__((unused)) __u64 rate_ask(const struct revshell_h
 	if (call->sk)
 		rate_fill_sock(&scratch->rate, hook, call->sk);
 	if (call->sockaddr) {
-		struct rs_addr addr = {};
-
-		addr_read(&addr, call->sockaddr, call->family);
+		call_read_addr(call);
 		scratch->rate.sa_family = call->family;
-		scratch->rate.sa_port = addr.port;
-		__builtin_memcpy(scratch->rate.sa_addr, addr.addr, sizeof(addr.addr));
+		scratch->rate.sa_port = call->sa.port;
+		if (call->family == AF_INET)
+			*(__be32 *)scratch->rate.sa_addr = call->sa.in4;
+		else
+			__builtin_memcpy(scratch->rate.sa_addr, call->sa.in6, sizeof(call->sa.in6));
 	}
 	for (int i = 0; i < REVSHELL_INTS; i++)
 		scratch->rate.ints[i] = call->ints[i];

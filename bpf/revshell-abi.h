@@ -36,6 +36,7 @@
 #define REVSHELL_UNIT_LEVELS	 8   /* cgroups above a process's own that are looked at */
 #define REVSHELL_UNIT_NAME	 128 /* bytes of a unit's name with its NUL */
 #define REVSHELL_FORK_LEVELS	 9   /* ancestors that followForks looks at, the process included */
+#define REVSHELL_FOLDS		 256 /* rows whose fold a hook's part of the rule set has at hand */
 #define REVSHELL_SLOTS		 2
 
 /*
@@ -193,7 +194,9 @@ struct revshell_hook_cfg {
 	__u32 slot;	  /* 0 or 1: which half of each outer map holds this generation */
 	__u32 n_words;	  /* words of rows in use; 0: no selector on this hook */
 	__u64 used;	  /* bit per enum revshell_dim that some selector asks */
-	__u64 families;	  /* bit f: an object of address family f may match; 63: f >= 63 */
+	__u64 families;	  /* bit f: an object of address family f may match; 63: f >= 63. 0
+			     without selectors */
+	__u64 fold[REVSHELL_FOLDS]; /* of the first rows; the others' are in the rows themselves */
 	__u32 path_rows[REVSHELL_PATH_DIMS];
 	struct revshell_class path_default[REVSHELL_PATH_DIMS]; /* path without an entry */
 	struct revshell_class path_unknown[REVSHELL_PATH_DIMS]; /* path that could not be had */

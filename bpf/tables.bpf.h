@@ -19,6 +19,28 @@ __weak __noinline __u64 rs_row_fold(__u32 slot, __u32 index)
 	return ~0ULL;
 }
 
+static __always_inline __u64 rows_word(void *rows, __u32 index, __u32 w)
+{
+	const struct revshell_row *row;
+
+	/* every bit of row 0 is set */
+	if (!index)
+		return ~0ULL;
+	row = bpf_map_lookup_elem(rows, &index);
+	return row ? row->words[w & (REVSHELL_WORDS - 1)] : ~0ULL;
+}
+
+/* AND of word w of six rows, two to an argument. */
+__weak __noinline __u64 rs_rows_word(__u32 slot, __u32 w, __u64 a, __u64 b, __u64 c)
+{
+	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
+
+	if (!rows)
+		return ~0ULL;
+	return rows_word(rows, a, w) & rows_word(rows, a >> 32, w) & rows_word(rows, b, w) &
+	       rows_word(rows, b >> 32, w) & rows_word(rows, c, w) & rows_word(rows, c >> 32, w);
+}
+
 __weak __noinline __u64 rs_row_word(__u32 slot, __u32 index, __u32 w)
 {
 	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);

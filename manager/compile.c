@@ -425,6 +425,17 @@ static int finish_hook(struct compile *c, enum revshell_hook hook)
 	return compile_predicate_rows(c, hook);
 }
 
+/* Once all rows are there. */
+static void fill_folds(struct compile *c)
+{
+	for (enum revshell_hook hook = 0; hook < REVSHELL_HOOK_MAX; hook++) {
+		struct revshell_hook_cfg *cfg = &c->rs->hooks[hook].cfg;
+
+		for (size_t i = 0; cfg->n_words && i < MIN(c->rows.n, (size_t)REVSHELL_FOLDS); i++)
+			cfg->fold[i] = c->rows.rows[i].fold;
+	}
+}
+
 /* FNV-1a, a NUL after each string. */
 static uint64_t digest_add(uint64_t h, const char *s)
 {
@@ -486,6 +497,7 @@ int ruleset_compile(struct policy_set *set, const struct ruleset_options *opts,
 	if (err < 0)
 		return err;
 
+	fill_folds(&c);
 	for (size_t i = 0; i < set->n; i++) {
 		c.rs->digest = digest_add(c.rs->digest, set->policies[i]->name);
 		c.rs->digest = digest_add(c.rs->digest, set->policies[i]->source ?: "");

@@ -9,13 +9,10 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 DEFINE_DECIDE(accept_decide, REVSHELL_HOOK_ACCEPT, RS_DIMS_SOCK, true)
 
-static __always_inline int accept_verdict(void *ctx, struct socket *sock, int ret)
+static __always_inline int accept_verdict(void *ctx, struct socket *sock)
 {
 	struct sock *sk;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be accepted */
 	if (!sk)
@@ -28,19 +25,19 @@ static __always_inline int accept_verdict(void *ctx, struct socket *sock, int re
 SEC("?kprobe/security_socket_accept")
 int BPF_KPROBE(rs_kprobe_accept, struct socket *sock, struct socket *newsock)
 {
-	accept_verdict(ctx, sock, 0);
+	accept_verdict(ctx, sock);
 	return 0;
 }
 #else
 SEC("?lsm/socket_accept")
-int BPF_PROG(rs_lsm_accept, struct socket *sock, struct socket *newsock, int ret)
+int BPF_PROG(rs_lsm_accept, struct socket *sock, struct socket *newsock)
 {
-	return accept_verdict(ctx, sock, ret);
+	return accept_verdict(ctx, sock);
 }
 
 SEC("?fmod_ret/security_socket_accept")
-int BPF_PROG(rs_fmod_accept, struct socket *sock, struct socket *newsock, int ret)
+int BPF_PROG(rs_fmod_accept, struct socket *sock, struct socket *newsock)
 {
-	return accept_verdict(ctx, sock, ret);
+	return accept_verdict(ctx, sock);
 }
 #endif

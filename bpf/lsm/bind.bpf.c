@@ -8,17 +8,11 @@ DEFINE_DECIDE(bind_decide, REVSHELL_HOOK_BIND,
 	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
 
 static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct sockaddr *address,
-					int addrlen, int ret)
+					int addrlen)
 {
 	struct sock *sk;
 	__u32 family;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
-	/* allow: too short for a family, which the kernel refuses by itself */
-	if (addrlen < (int)sizeof(__u16))
-		return 0;
 	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be bound */
 	if (!sk)
@@ -28,7 +22,7 @@ static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct s
 	if (family == AF_UNSPEC && RS_GET(sk, __sk_common.skc_family) == AF_INET)
 		family = AF_INET;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_BIND, family, bind_decide, .ctx = ctx,
-				       .sk = sk, .sockaddr = address, .addrlen = addrlen,
+				       .sk = sk, RS_CALL_ADDRESS(address, addrlen, family),
 				       .ints[2] = addrlen));
 }
 
@@ -36,19 +30,19 @@ static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct s
 SEC("?kprobe/security_socket_bind")
 int BPF_KPROBE(rs_kprobe_bind, struct socket *sock, struct sockaddr *address, int addrlen)
 {
-	bind_verdict(ctx, sock, address, addrlen, 0);
+	bind_verdict(ctx, sock, address, addrlen);
 	return 0;
 }
 #else
 SEC("?lsm/socket_bind")
-int BPF_PROG(rs_lsm_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+int BPF_PROG(rs_lsm_bind, struct socket *sock, struct sockaddr *address, int addrlen)
 {
-	return bind_verdict(ctx, sock, address, addrlen, ret);
+	return bind_verdict(ctx, sock, address, addrlen);
 }
 
 SEC("?fmod_ret/security_socket_bind")
-int BPF_PROG(rs_fmod_bind, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+int BPF_PROG(rs_fmod_bind, struct socket *sock, struct sockaddr *address, int addrlen)
 {
-	return bind_verdict(ctx, sock, address, addrlen, ret);
+	return bind_verdict(ctx, sock, address, addrlen);
 }
 #endif

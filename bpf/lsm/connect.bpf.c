@@ -7,50 +7,41 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(connect_decide, REVSHELL_HOOK_CONNECT,
 	      RS_DIMS_SOCK | RS_DIMS_SOCKADDR | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
 
-static __always_inline int connect_verdict(void *ctx, struct socket *sock, struct sockaddr *address,
-					   int addrlen, int ret)
+/* Most calls are over before socket and length are asked for, so they are fetched late. */
+static __always_inline int connect_verdict(void *ctx, struct sockaddr *address)
 {
-	struct sock *sk;
 	__u32 family;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	if (selftest_hit(REVSHELL_HOOK_CONNECT))
 		return -EPERM;
-	/* allow: too short for a family, which the kernel refuses by itself */
-	if (addrlen < (int)sizeof(__u16))
-		return 0;
 	family = RS_GET(address, sa_family);
 	/* allow: this ends an association, it makes none */
 	if (family == AF_UNSPEC)
 		return 0;
-	sk = RS_GET(sock, sk);
-	/* allow: no socket behind it, nothing can be sent */
-	if (!sk)
-		return 0;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, family, connect_decide, .ctx = ctx,
-				       .sk = sk, .sockaddr = address, .addrlen = addrlen,
-				       .is_destination = true, .ints[2] = addrlen));
+				       .sk = RS_GET(RS_ARGUMENT(ctx, 1, struct socket *), sk),
+				       RS_CALL_ADDRESS(address, RS_ARGUMENT(ctx, 3, int), family),
+				       .is_destination = true,
+				       .ints[2] = RS_ARGUMENT(ctx, 3, int)));
 }
 
 #ifdef RS_PROBING
 SEC("?kprobe/security_socket_connect")
-int BPF_KPROBE(rs_kprobe_connect, struct socket *sock, struct sockaddr *address, int addrlen)
+int BPF_KPROBE(rs_kprobe_connect, struct socket *sock, struct sockaddr *address)
 {
-	connect_verdict(ctx, sock, address, addrlen, 0);
+	connect_verdict(ctx, address);
 	return 0;
 }
 #else
 SEC("?lsm/socket_connect")
-int BPF_PROG(rs_lsm_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+int BPF_PROG(rs_lsm_connect, struct socket *sock, struct sockaddr *address)
 {
-	return connect_verdict(ctx, sock, address, addrlen, ret);
+	return connect_verdict(ctx, address);
 }
 
 SEC("?fmod_ret/security_socket_connect")
-int BPF_PROG(rs_fmod_connect, struct socket *sock, struct sockaddr *address, int addrlen, int ret)
+int BPF_PROG(rs_fmod_connect, struct socket *sock, struct sockaddr *address)
 {
-	return connect_verdict(ctx, sock, address, addrlen, ret);
+	return connect_verdict(ctx, address);
 }
 #endif

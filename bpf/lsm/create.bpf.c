@@ -6,12 +6,8 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 DEFINE_DECIDE(create_decide, REVSHELL_HOOK_CREATE, RS_DIMS_INTS, true)
 
-static __always_inline int create_verdict(void *ctx, int family, int type, int protocol, int kern,
-					  int ret)
+static __always_inline int create_verdict(void *ctx, int family, int type, int protocol, int kern)
 {
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CREATE, family, create_decide, .ctx = ctx,
 				       .ints = {family, type, protocol, kern}));
 }
@@ -20,19 +16,19 @@ static __always_inline int create_verdict(void *ctx, int family, int type, int p
 SEC("?kprobe/security_socket_create")
 int BPF_KPROBE(rs_kprobe_create, int family, int type, int protocol, int kern)
 {
-	create_verdict(ctx, family, type, protocol, kern, 0);
+	create_verdict(ctx, family, type, protocol, kern);
 	return 0;
 }
 #else
 SEC("?lsm/socket_create")
-int BPF_PROG(rs_lsm_create, int family, int type, int protocol, int kern, int ret)
+int BPF_PROG(rs_lsm_create, int family, int type, int protocol, int kern)
 {
-	return create_verdict(ctx, family, type, protocol, kern, ret);
+	return create_verdict(ctx, family, type, protocol, kern);
 }
 
 SEC("?fmod_ret/security_socket_create")
-int BPF_PROG(rs_fmod_create, int family, int type, int protocol, int kern, int ret)
+int BPF_PROG(rs_fmod_create, int family, int type, int protocol, int kern)
 {
-	return create_verdict(ctx, family, type, protocol, kern, ret);
+	return create_verdict(ctx, family, type, protocol, kern);
 }
 #endif

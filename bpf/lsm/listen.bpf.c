@@ -7,13 +7,10 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(listen_decide, REVSHELL_HOOK_LISTEN, RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT1),
 	      true)
 
-static __always_inline int listen_verdict(void *ctx, struct socket *sock, int backlog, int ret)
+static __always_inline int listen_verdict(void *ctx, struct socket *sock, int backlog)
 {
 	struct sock *sk;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	if (selftest_hit(REVSHELL_HOOK_LISTEN))
 		return -EPERM;
 	sk = RS_GET(sock, sk);
@@ -28,19 +25,19 @@ static __always_inline int listen_verdict(void *ctx, struct socket *sock, int ba
 SEC("?kprobe/security_socket_listen")
 int BPF_KPROBE(rs_kprobe_listen, struct socket *sock, int backlog)
 {
-	listen_verdict(ctx, sock, backlog, 0);
+	listen_verdict(ctx, sock, backlog);
 	return 0;
 }
 #else
 SEC("?lsm/socket_listen")
-int BPF_PROG(rs_lsm_listen, struct socket *sock, int backlog, int ret)
+int BPF_PROG(rs_lsm_listen, struct socket *sock, int backlog)
 {
-	return listen_verdict(ctx, sock, backlog, ret);
+	return listen_verdict(ctx, sock, backlog);
 }
 
 SEC("?fmod_ret/security_socket_listen")
-int BPF_PROG(rs_fmod_listen, struct socket *sock, int backlog, int ret)
+int BPF_PROG(rs_fmod_listen, struct socket *sock, int backlog)
 {
-	return listen_verdict(ctx, sock, backlog, ret);
+	return listen_verdict(ctx, sock, backlog);
 }
 #endif

@@ -7,14 +7,10 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(option_decide, REVSHELL_HOOK_SETSOCKOPT,
 	      RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT1) | RS_DIM_BIT(REVSHELL_DIM_INT2), true)
 
-static __always_inline int option_verdict(void *ctx, struct socket *sock, int level, int name,
-					  int ret)
+static __always_inline int option_verdict(void *ctx, struct socket *sock, int level, int name)
 {
 	struct sock *sk;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, no option takes effect */
 	if (!sk)
@@ -28,19 +24,19 @@ static __always_inline int option_verdict(void *ctx, struct socket *sock, int le
 SEC("?kprobe/security_socket_setsockopt")
 int BPF_KPROBE(rs_kprobe_option, struct socket *sock, int level, int optname)
 {
-	option_verdict(ctx, sock, level, optname, 0);
+	option_verdict(ctx, sock, level, optname);
 	return 0;
 }
 #else
 SEC("?lsm/socket_setsockopt")
-int BPF_PROG(rs_lsm_option, struct socket *sock, int level, int optname, int ret)
+int BPF_PROG(rs_lsm_option, struct socket *sock, int level, int optname)
 {
-	return option_verdict(ctx, sock, level, optname, ret);
+	return option_verdict(ctx, sock, level, optname);
 }
 
 SEC("?fmod_ret/security_socket_setsockopt")
-int BPF_PROG(rs_fmod_option, struct socket *sock, int level, int optname, int ret)
+int BPF_PROG(rs_fmod_option, struct socket *sock, int level, int optname)
 {
-	return option_verdict(ctx, sock, level, optname, ret);
+	return option_verdict(ctx, sock, level, optname);
 }
 #endif

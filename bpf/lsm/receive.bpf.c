@@ -6,14 +6,11 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 DEFINE_DECIDE(receive_decide, REVSHELL_HOOK_FILE_RECEIVE, RS_DIMS_SOCK, true)
 
-static __always_inline int receive_verdict(void *ctx, struct file *file, int ret)
+static __always_inline int receive_verdict(void *ctx, struct file *file)
 {
 	struct socket *sock;
 	struct sock *sk;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	sock = RS_IS_PROBING ? file_socket(file) : bpf_sock_from_file(file);
 	/* allow: no socket */
 	if (!sock)
@@ -31,19 +28,19 @@ static __always_inline int receive_verdict(void *ctx, struct file *file, int ret
 SEC("?kprobe/security_file_receive")
 int BPF_KPROBE(rs_kprobe_receive, struct file *file)
 {
-	receive_verdict(ctx, file, 0);
+	receive_verdict(ctx, file);
 	return 0;
 }
 #else
 SEC("?lsm/file_receive")
-int BPF_PROG(rs_lsm_receive, struct file *file, int ret)
+int BPF_PROG(rs_lsm_receive, struct file *file)
 {
-	return receive_verdict(ctx, file, ret);
+	return receive_verdict(ctx, file);
 }
 
 SEC("?fmod_ret/security_file_receive")
-int BPF_PROG(rs_fmod_receive, struct file *file, int ret)
+int BPF_PROG(rs_fmod_receive, struct file *file)
 {
-	return receive_verdict(ctx, file, ret);
+	return receive_verdict(ctx, file);
 }
 #endif

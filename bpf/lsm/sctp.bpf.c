@@ -13,39 +13,34 @@ DEFINE_DECIDE(sctp_decide, REVSHELL_HOOK_SCTP_BIND_CONNECT,
 	      true)
 
 static __always_inline int sctp_verdict(void *ctx, struct sock *sk, int optname,
-					struct sockaddr *address, int addrlen, int ret)
+					struct sockaddr *address, int addrlen)
 {
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
-	/* allow: too short for a family, which SCTP refuses by itself */
-	if (addrlen < (int)sizeof(__u16))
-		return 0;
-	return verdict_return(HOOK_RUN(REVSHELL_HOOK_SCTP_BIND_CONNECT, RS_GET(address, sa_family),
-				       sctp_decide, .ctx = ctx, .sk = sk, .sockaddr = address,
-				       .addrlen = addrlen, .is_destination = true,
-				       .ints[1] = optname, .ints[3] = addrlen));
+	__u32 family;
+
+	family = RS_GET(address, sa_family);
+	return verdict_return(
+		HOOK_RUN(REVSHELL_HOOK_SCTP_BIND_CONNECT, family, sctp_decide, .ctx = ctx, .sk = sk,
+			 RS_CALL_ADDRESS(address, addrlen, family), .is_destination = true,
+			 .ints[1] = optname, .ints[3] = addrlen));
 }
 
 #ifdef RS_PROBING
 SEC("?kprobe/security_sctp_bind_connect")
 int BPF_KPROBE(rs_kprobe_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
 {
-	sctp_verdict(ctx, sk, optname, address, addrlen, 0);
+	sctp_verdict(ctx, sk, optname, address, addrlen);
 	return 0;
 }
 #else
 SEC("?lsm/sctp_bind_connect")
-int BPF_PROG(rs_lsm_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen,
-	     int ret)
+int BPF_PROG(rs_lsm_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
 {
-	return sctp_verdict(ctx, sk, optname, address, addrlen, ret);
+	return sctp_verdict(ctx, sk, optname, address, addrlen);
 }
 
 SEC("?fmod_ret/security_sctp_bind_connect")
-int BPF_PROG(rs_fmod_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen,
-	     int ret)
+int BPF_PROG(rs_fmod_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
 {
-	return sctp_verdict(ctx, sk, optname, address, addrlen, ret);
+	return sctp_verdict(ctx, sk, optname, address, addrlen);
 }
 #endif

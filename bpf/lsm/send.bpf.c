@@ -7,13 +7,10 @@ char LICENSE[] SEC("license") __weak = "GPL";
 DEFINE_DECIDE(send_decide, REVSHELL_HOOK_SENDMSG, RS_DIMS_SOCK | RS_DIM_BIT(REVSHELL_DIM_INT2),
 	      true)
 
-static __always_inline int send_verdict(void *ctx, struct socket *sock, int size, int ret)
+static __always_inline int send_verdict(void *ctx, struct socket *sock, int size)
 {
 	struct sock *sk;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	sk = RS_GET(sock, sk);
 	/* allow: no socket behind it, nothing can be sent */
 	if (!sk)
@@ -26,19 +23,19 @@ static __always_inline int send_verdict(void *ctx, struct socket *sock, int size
 SEC("?kprobe/security_socket_sendmsg")
 int BPF_KPROBE(rs_kprobe_send, struct socket *sock, struct msghdr *msg, int size)
 {
-	send_verdict(ctx, sock, size, 0);
+	send_verdict(ctx, sock, size);
 	return 0;
 }
 #else
 SEC("?lsm/socket_sendmsg")
-int BPF_PROG(rs_lsm_send, struct socket *sock, struct msghdr *msg, int size, int ret)
+int BPF_PROG(rs_lsm_send, struct socket *sock, struct msghdr *msg, int size)
 {
-	return send_verdict(ctx, sock, size, ret);
+	return send_verdict(ctx, sock, size);
 }
 
 SEC("?fmod_ret/security_socket_sendmsg")
-int BPF_PROG(rs_fmod_send, struct socket *sock, struct msghdr *msg, int size, int ret)
+int BPF_PROG(rs_fmod_send, struct socket *sock, struct msghdr *msg, int size)
 {
-	return send_verdict(ctx, sock, size, ret);
+	return send_verdict(ctx, sock, size);
 }
 #endif

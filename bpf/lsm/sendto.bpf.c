@@ -25,17 +25,13 @@ static __always_inline bool has_peer(const struct sock *sk, const struct msghdr 
 	return true;
 }
 
-static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct msghdr *msg,
-					  int ret)
+static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct msghdr *msg)
 {
 	const void *address;
 	struct sock *sk;
 	__u16 family;
 	int addrlen;
 
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	address = RS_GET(msg, msg_name);
 	/* allow: to the peer that connect(2) has been asked about */
 	if (!address)
@@ -67,19 +63,19 @@ static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct
 SEC("?kprobe/security_socket_sendmsg")
 int BPF_KPROBE(rs_kprobe_sendto, struct socket *sock, struct msghdr *msg)
 {
-	sendto_verdict(ctx, sock, msg, 0);
+	sendto_verdict(ctx, sock, msg);
 	return 0;
 }
 #else
 SEC("?lsm/socket_sendmsg")
-int BPF_PROG(rs_lsm_sendto, struct socket *sock, struct msghdr *msg, int size, int ret)
+int BPF_PROG(rs_lsm_sendto, struct socket *sock, struct msghdr *msg, int size)
 {
-	return sendto_verdict(ctx, sock, msg, ret);
+	return sendto_verdict(ctx, sock, msg);
 }
 
 SEC("?fmod_ret/security_socket_sendmsg")
-int BPF_PROG(rs_fmod_sendto, struct socket *sock, struct msghdr *msg, int size, int ret)
+int BPF_PROG(rs_fmod_sendto, struct socket *sock, struct msghdr *msg, int size)
 {
-	return sendto_verdict(ctx, sock, msg, ret);
+	return sendto_verdict(ctx, sock, msg);
 }
 #endif

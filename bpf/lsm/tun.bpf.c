@@ -6,11 +6,8 @@ char LICENSE[] SEC("license") __weak = "GPL";
 
 DEFINE_DECIDE(tun_decide, REVSHELL_HOOK_TUN_DEV_CREATE, 0, true)
 
-static __always_inline int tun_verdict(void *ctx, int ret)
+static __always_inline int tun_verdict(void *ctx)
 {
-	/* an earlier denial stands */
-	if (ret)
-		return ret;
 	return verdict_return(
 		HOOK_RUN(REVSHELL_HOOK_TUN_DEV_CREATE, AF_UNSPEC, tun_decide, .ctx = ctx));
 }
@@ -19,19 +16,19 @@ static __always_inline int tun_verdict(void *ctx, int ret)
 SEC("?kprobe/security_tun_dev_create")
 int BPF_KPROBE(rs_kprobe_tun)
 {
-	tun_verdict(ctx, 0);
+	tun_verdict(ctx);
 	return 0;
 }
 #else
 SEC("?lsm/tun_dev_create")
-int BPF_PROG(rs_lsm_tun, int ret)
+int BPF_PROG(rs_lsm_tun)
 {
-	return tun_verdict(ctx, ret);
+	return tun_verdict(ctx);
 }
 
 SEC("?fmod_ret/security_tun_dev_create")
-int BPF_PROG(rs_fmod_tun, int ret)
+int BPF_PROG(rs_fmod_tun)
 {
-	return tun_verdict(ctx, ret);
+	return tun_verdict(ctx);
 }
 #endif

@@ -19,6 +19,17 @@ static __u64 rs_row_word(const struct ruleset *rs, __u32 index, __u32 w)
 	return index < rs->n_rows ? rs->rows[index].words[w] : ~0ULL;
 }
 
+/* Rows as the engine has them, two to an argument. */
+static __u64 rs_rows_word(const struct ruleset *rs, __u32 w, __u64 a, __u64 b, __u64 c)
+{
+	const __u64 pairs[] = {a, b, c};
+	__u64 word = ~0ULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		word &= rs_row_word(rs, (__u32)pairs[i], w) & rs_row_word(rs, pairs[i] >> 32, w);
+	return word;
+}
+
 static __u32 rs_page_row(const struct ruleset *rs, __u32 page, __u32 port)
 {
 	return page < rs->n_pages ? rs->pages[page].row[port & 255] : ~0U;
