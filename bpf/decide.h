@@ -75,6 +75,12 @@
 	(RS_DIM_BIT(REVSHELL_DIM_SA_FAMILY) | RS_DIM_BIT(REVSHELL_DIM_SA_PORT) | \
 	 RS_DIM_BIT(REVSHELL_DIM_SA_ADDR) | RS_DIM_BIT(REVSHELL_DIM_UN_PATH))
 
+/* 0.0.0.0 as a destination is loopback. */
+RS_INLINE __u32 rs_normalize_addr4(__u32 addr, bool destination)
+{
+	return !addr && destination ? RS_LOOPBACK4_WORD : addr;
+}
+
 /*
  * An IPv6 address that holds an IPv4 one is looked up as IPv4, and as a destination the
  * any-addresses mean loopback, as connect(2) treats them. Returns the family to look up.
@@ -89,8 +95,8 @@ RS_INLINE __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination)
 			addr[3] = RS_LOOPBACK6_WORD;
 		}
 	}
-	if (family == AF_INET && destination && !addr[0])
-		addr[0] = RS_LOOPBACK4_WORD;
+	if (family == AF_INET)
+		addr[0] = rs_normalize_addr4(addr[0], destination);
 	return family;
 }
 
@@ -163,6 +169,17 @@ RS_NOINLINE __u32 rs_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 	if (family == AF_INET6)
 		return rs_cidr6_row(view, cfg, hook, dim, addr);
 	return cfg->no_address[dim - REVSHELL_DIM_SK_SADDR];
+}
+
+/* The address most often asked about; that of IPv4 without the way round by the function above. */
+RS_INLINE __u32 rs_sa_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
+			       RS_OBJECT obj)
+{
+#ifdef rs_obj_sa_addr4
+	if (rs_obj_sa_family(obj) == AF_INET)
+		return rs_cidr4_row(view, cfg, hook, REVSHELL_DIM_SA_ADDR, rs_obj_sa_addr4(obj));
+#endif
+	return rs_addr_row(view, cfg, hook, REVSHELL_DIM_SA_ADDR, obj);
 }
 
 RS_INLINE __u32 rs_port_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 dim,
@@ -276,7 +293,7 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 		ASK_ADDR(REVSHELL_DIM_SK_SADDR);
 		ASK_ADDR(REVSHELL_DIM_SK_DADDR);
 	}
-	ASK_ADDR(REVSHELL_DIM_SA_ADDR);
+	RS_ASK(dims, REVSHELL_DIM_SA_ADDR, rs_sa_addr_row(view, cfg, hook, obj));
 #undef ASK_ADDR
 
 #define ASK_INT(n) RS_ASK(dims, REVSHELL_DIM_INT0 + (n), rs_int_row(view, cfg, hook, n, obj))
@@ -316,7 +333,8 @@ RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cf
 		for (int i = 0; i < RS_ROWS; i += RS_ROWS_AT_ONCE) {
 			const __u64 *pairs = (const __u64 *)&m->row[i];
 
-			if (dims & ((RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) << i))
+			if (dims & ((RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) << i) &&
+			    (pairs[0] | pairs[1] | pairs[2]))
 				word &= rs_rows_word(view, w, pairs[0], pairs[1], pairs[2]);
 		}
 		if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
@@ -369,6 +387,8 @@ RS_INLINE void rs_outcome_word(RS_VIEW view, const struct revshell_hook_cfg *cfg
 	__u64 first = rs_first_word(view, cfg, m, dims, w, late);
 	__u64 report = first & cfg->report[w];
 
+	if (!first)
+		return;
 	out->report |= report;
 	out->unlimited |= report & ~cfg->limited[w];
 	out->mix = (out->mix ^ report) * 0x9e3779b97f4a7c15ULL;

@@ -130,13 +130,16 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	__u64 enforcing;
 	__s64 error = 0;
 
+	/* allow: this ends an association, it makes none */
+	if (hook == REVSHELL_HOOK_CONNECT && call->family == AF_UNSPEC)
+		return 0;
 	/* allow: no socket behind it, nothing can be sent */
 	if ((dims & RS_DIMS_SOCK) && !call->sk)
 		return 0;
 	/* allow: too short for a family, which the kernel refuses by itself */
 	if ((dims & RS_DIMS_SOCKADDR) && call->sockaddr && call->addrlen < (int)sizeof(__u16))
 		return 0;
-	if ((dims & RS_DIMS_SOCKADDR) && (RS_READ(cfg->used) & RS_DIMS_SOCKADDR))
+	if ((dims & RS_DIMS_SOCKADDR) && !call->sa_known && (RS_READ(cfg->used) & RS_DIMS_SOCKADDR))
 		call_read_addr(call);
 
 	/* allow: a dimension left no selector */
@@ -224,10 +227,12 @@ static __always_inline int hook_rest(const struct revshell_hook_cfg *cfg,
 				     struct rs_call *call)
 {
 	call_take_caller(call, cfg, cache);
-	if (cfg->used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
-		call->predicates = call_answer_predicates(cfg, call);
-	if (call->sockaddr && (cfg->used & RS_DIM_BIT(REVSHELL_DIM_UN_PATH)))
-		call->unix_row = call_find_unix_row(cfg, call);
+	if (cfg->used & (RS_DIM_BIT(REVSHELL_DIM_PREDICATE) | RS_DIM_BIT(REVSHELL_DIM_UN_PATH))) {
+		if (cfg->used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
+			call->predicates = call_answer_predicates(cfg, call);
+		if (call->sockaddr && (cfg->used & RS_DIM_BIT(REVSHELL_DIM_UN_PATH)))
+			call->unix_row = call_find_unix_row(cfg, call);
+	}
 	/* the verifier knows call->ev only where 1 comes back */
 	if (decide(cfg, call)) {
 		struct revshell_event *ev = call->ev;

@@ -76,6 +76,7 @@ static __always_inline struct rs_addr addr_load(const struct sockaddr *address, 
 #define rs_obj_sk_protocol(obj) RS_GET((obj)->sk, sk_protocol)
 #define rs_obj_sk_state(obj)	RS_SK_STATE((obj)->sk)
 #define rs_obj_sa_family(obj)	((obj)->family)
+#define rs_obj_sa_addr4(obj)	rs_normalize_addr4((obj)->sa.in4, (obj)->is_destination)
 #define rs_obj_int(obj, n)	((obj)->ints[n])
 
 static __always_inline __u32 rs_obj_port(const struct rs_call *obj, const __u32 dim)
@@ -87,6 +88,7 @@ static __always_inline __u32 rs_obj_port(const struct rs_call *obj, const __u32 
 	return bpf_ntohs(obj->sa.port);
 }
 
+static __always_inline __u32 rs_normalize_addr4(__u32 addr, bool destination);
 static __always_inline __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination);
 
 /* The address of one dimension, with its family; copied, since reading it changes it. */

@@ -15,9 +15,6 @@ static __always_inline int connect_verdict(void *ctx, struct sockaddr *address)
 	if (selftest_hit(REVSHELL_HOOK_CONNECT))
 		return -EPERM;
 	family = RS_GET(address, sa_family);
-	/* allow: this ends an association, it makes none */
-	if (family == AF_UNSPEC)
-		return 0;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, family, connect_decide, .ctx = ctx,
 				       .sk = RS_GET(RS_ARGUMENT(ctx, 1, struct socket *), sk),
 				       RS_CALL_ADDRESS(address, RS_ARGUMENT(ctx, 3, int), family),
