@@ -442,14 +442,13 @@ static void decide_unknown(const struct ruleset *rs, const struct sim_call *call
 			   struct sim_decision *d)
 {
 	const struct revshell_hook_cfg *cfg = &rs->hooks[call->hook].cfg;
-	__u64 answers = sim_predicates(rs, call);
 	struct rs_match match;
 	struct sim_more more;
 
 	for (int all = 0; all < 2; all++) {
 		const struct view view = {rs, &more, call->unknown};
 
-		sim_more_fill(rs, call, answers, all, &more);
+		sim_more_fill(rs, call, all, &more);
 		if (!match_call(&view, &more.cfg, call, &match, all ? d->match : d->may_match) &&
 		    !all)
 			return;

@@ -121,17 +121,19 @@ static struct diag_pos describe(const struct sim_asking *a, const struct filter 
 		return a->entry->pos;
 	}
 	fprintf(text, "%s[%zu] ", f->list, f->index);
+	if (f->path) {
+		fputs(policy_op_name(f->path->op), text);
+		sim_put_strings(text, &f->path->values);
+		if (f->path->follow_children)
+			fputs(" and their children", text);
+		return f->path->pos;
+	}
 	if (f->process)
 		return f->process->describe(a->selector, f->index, text);
-	if (f->arg) {
-		sim_put_arg_filter(text, f->arg, f->of->type);
-		return f->arg->pos;
-	}
-	fputs(policy_op_name(f->path->op), text);
-	sim_put_strings(text, &f->path->values);
-	if (f->path->follow_children)
-		fputs(" and their children", text);
-	return f->path->pos;
+	if (!f->arg || !f->of)
+		return a->selector->pos;
+	sim_put_arg_filter(text, f->arg, f->of->type);
+	return f->arg->pos;
 }
 
 /* Takes the answer of one more filter in; the first that is not satisfied is the one to tell. */

@@ -246,12 +246,12 @@ uint64_t sim_open_facts(const struct sim_call *call)
 	return unknown;
 }
 
-void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, __u64 answers, bool all,
+void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, bool all,
 		   struct sim_more *ret_more)
 {
 	const struct revshell_hook_cfg *cfg = &rs->hooks[call->hook].cfg;
 	uint64_t dims = open_dims(call->unknown) & cfg->used;
-	__u64 predicates = open_predicates(rs, cfg, call->unknown) & ~answers;
+	__u64 predicates = open_predicates(rs, cfg, call->unknown);
 
 	ret_more->cfg = *cfg;
 	for (uint32_t dim = 0; dim < REVSHELL_DIM_PREDICATE; dim++) {
@@ -272,6 +272,7 @@ void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, __u64 
 		sum_add(&s, cfg->predicate_row[i][0]);
 		sum_add(&s, cfg->predicate_row[i][1]);
 		ret_more->rows[row] = sum_row(&s);
+		/* one that holds by what is known is answered by 1, and keeps its row */
 		ret_more->cfg.predicate_row[i][0] = SIM_MORE_ROWS + row;
 	}
 }

@@ -34,7 +34,7 @@ struct sim_exe {
 	bool foreign;	  /* reached in another mount namespace */
 };
 
-#define SIM_ANCESTORS 4
+#define SIM_ANCESTORS 8
 
 /* What is asked of the calling process besides its executable. */
 struct sim_process {
@@ -117,8 +117,7 @@ struct sim_more {
 /* The facts of call->unknown that matter: what is no IP address has no port, and so on. */
 uint64_t sim_open_facts(const struct sim_call *call);
 
-/* answers: predicates that hold by what is known. */
-void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, __u64 answers, bool all,
+void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, bool all,
 		   struct sim_more *ret_more);
 
 /* simulate-filter.c */
@@ -142,3 +141,27 @@ struct sim_reason {
 int sim_explain(const struct ruleset *rs, const struct ruleset_options *opts,
 		const struct sim_call *call, uint32_t selector, struct sim_reason *ret_reason);
 void sim_reason_done(struct sim_reason *r);
+
+/* simulate-report.c */
+
+/* The calls that one operation makes, in the order in which they come: until one is denied. */
+struct sim_operation {
+	const struct sim_call *calls;
+	size_t n_calls;
+	uint64_t if_facts; /* facts that decide whether those after the first come at all; 0: they
+			      do */
+};
+
+/* Names of facts, those of the options that tell them, each once; NULL on lack of memory. */
+json_t *sim_fact_names(uint64_t facts, enum revshell_hook hook);
+
+/*
+ * What comes of an operation and why, as revshellctl(1) describes it under simulate. mode: an enum
+ * revshell_mode in force, or -1 where there is none. Returns 0 or -ENOMEM.
+ */
+int sim_report(const struct ruleset *rs, const struct ruleset_options *opts,
+	       const struct sim_operation *op, int mode, json_t **ret_report);
+
+/* The name of a hook, "socket_connect", and back (REVSHELL_HOOK_MAX: none). */
+const char *sim_hook_name(enum revshell_hook hook);
+enum revshell_hook sim_hook_parse(const char *name);

@@ -106,7 +106,8 @@ static void check_reasons(const struct world *w, const struct sim_call *call, st
 		assert_int_equal(reason.answer == SIM_MAYBE, reason.facts != 0);
 		assert_int_equal(reason.facts & ~call->unknown, 0);
 		assert_int_equal(reason.answer == SIM_YES, reason.text == NULL);
-		assert_true(reason.answer != SIM_NO || strstr(reason.text, ": "));
+		if (reason.answer == SIM_NO && !(reason.text && strstr(reason.text, ": ")))
+			fail_at(w, call, i, "no reason is given");
 		st->matches += reason.answer == SIM_YES;
 		sim_reason_done(&reason);
 	}
@@ -149,6 +150,21 @@ static void check_bounds(const struct world *w, const struct sim_call *call, uin
 	check_reasons(w, &c, st);
 }
 
+static bool is_same_outcome(const struct sim_outcome *a, const struct sim_outcome *b)
+{
+	return a->deny == b->deny && a->signals == b->signals && a->report == b->report;
+}
+
+static bool is_same(const struct sim_decision *a, const struct sim_decision *b)
+{
+	return memcmp(a->match, b->match, sizeof(a->match)) == 0 &&
+	       memcmp(a->may_match, b->may_match, sizeof(a->match)) == 0 &&
+	       memcmp(a->first, b->first, sizeof(a->match)) == 0 &&
+	       memcmp(a->may_first, b->may_first, sizeof(a->match)) == 0 &&
+	       memcmp(a->denials, b->denials, sizeof(a->match)) == 0 &&
+	       is_same_outcome(&a->outcome, &b->outcome) && is_same_outcome(&a->may, &b->may);
+}
+
 /* Facts that no selector of the hook asks, so that not to know them changes nothing. */
 static void check_idle(const struct world *w, const struct sim_call *call)
 {
@@ -161,9 +177,58 @@ static void check_idle(const struct world *w, const struct sim_call *call)
 	for (int enforcing = 0; enforcing < 2 && idle; enforcing++) {
 		sim_decide(w->rs, call, enforcing, &truth);
 		sim_decide(w->rs, &c, enforcing, &d);
-		if (memcmp(&truth, &d, sizeof(d)) != 0)
+		if (!is_same(&truth, &d))
 			fail_at(w, &c, 0, "a fact that nobody asks for makes a difference");
 	}
+}
+
+static const char *member(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s ? s : "";
+}
+
+/* The report of a call alone says what the engine says. */
+static void check_report(const struct world *w, const struct sim_call *call)
+{
+	const struct ruleset_hook *h = &w->rs->hooks[call->hook];
+	const struct sim_operation op = {.calls = call, .n_calls = 1};
+	json_t *report = NULL, *v, *selectors;
+	struct sim_decision d;
+	size_t n = 0;
+
+	sim_decide(w->rs, call, true, &d);
+	assert_int_equal(sim_report(w->rs, &w->opts, &op, REVSHELL_MODE_MONITOR, &report), 0);
+	v = json_object_get(report, "enforce");
+	selectors = json_object_get(report, "selectors");
+	if (strcmp(member(v, "denied"), d.outcome.deny >= 0 ? "yes"
+					: d.may.deny >= 0   ? "maybe"
+							    : "no") != 0)
+		fail_at(w, call, 0, "the report's denial");
+	if (strcmp(member(v, "reported"), d.outcome.report ? "yes"
+					  : d.may.report   ? "maybe"
+							   : "no") != 0)
+		fail_at(w, call, 0, "whether it is reported");
+	/* what is open depends on something, and what is not on nothing */
+	assert_int_equal(json_array_size(json_object_get(v, "depends_on")) > 0,
+			 !is_decided(&d) || json_array_size(json_object_get(v, "errno")) > 1);
+	/* monitor carries nothing out */
+	v = json_object_get(report, "in_force");
+	assert_string_equal(member(v, "verdict"), "allowed");
+	assert_int_equal(json_object_size(json_object_get(v, "signals")), 0);
+	for (uint32_t i = 0; i < h->n_selectors; i++) {
+		const char *match;
+
+		if (h->selectors[i].selector == UINT32_MAX)
+			continue;
+		match = member(json_array_get(selectors, n++), "match");
+		if ((strcmp(match, "yes") == 0) != has_bit(d.first, i) ||
+		    (strcmp(match, "no") == 0) != !has_bit(d.may_match, i))
+			fail_at(w, call, i, match);
+	}
+	assert_int_equal(json_array_size(selectors), n);
+	json_decref(report);
 }
 
 /* Facts that a call may leave open, one or several. */
@@ -198,6 +263,11 @@ static void test_random(void **state)
 			check_reasons(&w, &call, &known);
 			check_idle(&w, &call);
 			check_bounds(&w, &call, random_facts(&w.r), &open);
+			if (k % 8 == 0)
+				check_report(&w, &call);
+			call.unknown = random_facts(&w.r);
+			if (k % 8 == 1)
+				check_report(&w, &call);
 		}
 		ruleset_free(w.rs);
 	}
