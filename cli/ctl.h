@@ -188,9 +188,6 @@ void ctl_operation_done(struct ctl_operation *o);
 /* A call of which nothing is known. */
 struct sim_call ctl_unknown_call(enum revshell_hook hook);
 
-/* The length of an address as the kernel counts it, where family and path tell; 0: they do not. */
-int64_t ctl_address_length(unsigned int family, const char *unix_path);
-
 /* rules.c */
 
 /* The policies that a call is held against, and what compiled them. */

@@ -116,7 +116,8 @@ static bool parse_address(const char *s, struct address *ret_address)
 	return a.has_addr;
 }
 
-int64_t ctl_address_length(unsigned int family, const char *unix_path)
+/* The length of an address as the kernel counts it, where family and path tell; 0: they do not. */
+static int64_t address_length(unsigned int family, const char *unix_path)
 {
 	switch (family) {
 	case AF_INET:
@@ -269,7 +270,7 @@ static void put_implied_ints(struct sim_call *call, const struct told *t)
 	const struct sim_object *o = &call->object;
 	int64_t length = call->unknown & (SIM_DIM(SA_FAMILY) | SIM_DIM(UN_PATH))
 				 ? 0
-				 : ctl_address_length(o->sa_family, o->un_path);
+				 : address_length(o->sa_family, o->un_path);
 
 	if (has_sockaddr(call->hook) && length)
 		facts_put_int(call, call->hook == REVSHELL_HOOK_SCTP_BIND_CONNECT ? 3 : 2, length);

@@ -141,9 +141,12 @@ static void print_selector(const json_t *s)
 	}
 }
 
-static void print_selectors(const json_t *selectors)
+static void print_selectors(const json_t *report)
 {
+	const json_t *selectors = json_object_get(report, "selectors");
+	const json_t *enforce = json_object_get(report, "enforce");
 	const char *hook = "", *policy = "";
+	bool is_later;
 
 	if (json_array_size(selectors) == 0)
 		puts("\nNo policy has to do with it.");
@@ -151,9 +154,11 @@ static void print_selectors(const json_t *selectors)
 		const json_t *s = json_array_get(selectors, i);
 
 		if (!is(s, "hook", hook)) {
+			/* a denial comes from the first one that can give it */
+			is_later = *hook && is(enforce, "denied", "yes");
 			hook = text(s, "hook");
 			policy = "";
-			printf("\n%s:\n", hook);
+			printf("\n%s%s:\n", hook, is_later ? " (not reached under enforce)" : "");
 		}
 		if (!is(s, "policy", policy)) {
 			policy = text(s, "policy");
@@ -185,7 +190,7 @@ int ctl_print_report(const struct ctl *c, json_t *report)
 	}
 	if (!in_force || !is(in_force, "mode", "enforce"))
 		print_verdict("Under enforce", enforce);
-	print_selectors(json_object_get(report, "selectors"));
+	print_selectors(report);
 	json_decref(report);
 	return status;
 }

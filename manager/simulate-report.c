@@ -107,7 +107,8 @@ static bool is_listed(const json_t *array, const char *text)
 	return false;
 }
 
-json_t *sim_fact_names(uint64_t facts, enum revshell_hook hook)
+/* Names of facts, those of the options that tell them, each once; NULL on lack of memory. */
+static json_t *fact_names(uint64_t facts, enum revshell_hook hook)
 {
 	json_t *names = json_array();
 
@@ -211,7 +212,7 @@ static void put_reason(json_t *obj, const struct sim_reason *reason, const char 
 		put_pos(filter, &reason->pos, oom);
 	event_put(obj, "filter", filter, oom);
 	if (reason->facts)
-		event_put(obj, "depends_on", sim_fact_names(reason->facts, hook), oom);
+		event_put(obj, "depends_on", fact_names(reason->facts, hook), oom);
 }
 
 /* Adds one selector's object to the array. */
@@ -379,7 +380,7 @@ static json_t *verdict_json(const struct verdict *v, enum revshell_mode mode)
 	event_put(obj, "reported", json_string(sim_answer_name(v->reported)), &oom);
 	if (v->denied == SIM_MAYBE || v->n_errors > 1 || v->reported == SIM_MAYBE ||
 	    v->signals != v->may_signals)
-		event_put(obj, "depends_on", sim_fact_names(v->facts, v->facts_hook), &oom);
+		event_put(obj, "depends_on", fact_names(v->facts, v->facts_hook), &oom);
 	if (oom) {
 		json_decref(obj);
 		return NULL;

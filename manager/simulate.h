@@ -152,9 +152,6 @@ struct sim_operation {
 			      do */
 };
 
-/* Names of facts, those of the options that tell them, each once; NULL on lack of memory. */
-json_t *sim_fact_names(uint64_t facts, enum revshell_hook hook);
-
 /*
  * What comes of an operation and why, as revshellctl(1) describes it under simulate. mode: an enum
  * revshell_mode in force, or -1 where there is none. Returns 0 or -ENOMEM.

@@ -150,6 +150,12 @@ class Offline(BusTest):
         self.assertEqual([(s["hook"], s["selector"], s["match"]) for s in report["selectors"]],
                          [("socket_connect", 0, "yes"), ("tcp_connect", 0, "yes"),
                           ("tcp_connect", 1, "shadowed")])
+        out = self.simulate(self.shells, "--protocol=tcp", *args).out
+        self.assertTrue(out.startswith("Under enforce: denied with EPERM, killed by SIGKILL, "
+                                       "reported\n"), out)
+        self.assertIn("\ntcp_connect (not reached under enforce):\n", out)
+        self.assertNotIn("not reached", self.simulate(self.shells, "--protocol=tcp",
+                                                      "--dst=198.51.100.7:80").out)
         # of UDP there is no tcp_connect at all
         report = self.report(self.shells, "--protocol=udp", *args)
         self.assertEqual((report["code"], report["enforce"]["verdict"]), (0, "allowed"))
