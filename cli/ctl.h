@@ -13,6 +13,8 @@
 #include "event.h"
 #include "macro.h"
 #include "policy.h"
+#include "ruleset.h"
+#include "simulate.h"
 
 /* Exit statuses, as in revshellctl(1). */
 enum {
@@ -22,6 +24,8 @@ enum {
 	CTL_DENIED = 4, /* no permission */
 	CTL_MONITOR = 5,
 	CTL_DEGRADED = 7, /* enforcement was asked for, or nothing is seen at all */
+	CTL_DENIES = 10,  /* simulate: the call would not come through */
+	CTL_DEPENDS = 11, /* simulate: that depends on what was not told */
 };
 
 enum ctl_json {
@@ -36,14 +40,41 @@ enum ctl_option {
 	CTL_OPT_FOLLOW = 2,
 	CTL_OPT_LINES = 4,
 	CTL_OPT_OUTPUT = 8,
-	CTL_OPT_FILTER = 16, /* --policy, --exe, --verdict */
-	CTL_OPT_CHECK = 32,  /* --tetragon, --offline */
+	CTL_OPT_FILTER = 16, /* --policy, --verdict */
+	CTL_OPT_CHECK = 32,  /* --tetragon */
 	CTL_OPT_CHANGE = 64, /* --dry-run, --runtime */
 	CTL_OPT_MASK = 128,
 	CTL_OPT_REPLACE = 256,
 	CTL_OPT_CONFIRM = 512,
 	CTL_OPT_DISARM = 1024,
 	CTL_OPT_METRICS = 2048,
+	CTL_OPT_EXE = 4096,
+	CTL_OPT_OFFLINE = 8192,
+	CTL_OPT_FACTS = 16384, /* of a call: all of enum ctl_fact */
+};
+
+/* What may be told of a call to simulate; --exe is an option of events as well. */
+enum ctl_fact {
+	CTL_FACT_HOOK,
+	CTL_FACT_DST,
+	CTL_FACT_SRC,
+	CTL_FACT_FAMILY,
+	CTL_FACT_TYPE,
+	CTL_FACT_PROTOCOL,
+	CTL_FACT_STATE,
+	CTL_FACT_ARG,
+	CTL_FACT_PARENT,
+	CTL_FACT_LINEAGE,
+	CTL_FACT_UID,
+	CTL_FACT_GID,
+	CTL_FACT_AUID,
+	CTL_FACT_PID,
+	CTL_FACT_ANCESTORS,
+	CTL_FACT_UNIT,
+	CTL_FACT_STDIO,
+	CTL_FACT_CAPS,
+	CTL_FACT_NAMESPACES,
+	CTL_FACT_MAX,
 };
 
 struct ctl {
@@ -51,6 +82,7 @@ struct ctl {
 	const char *host;  /* ssh destination, or NULL */
 	enum ctl_json json;
 	bool legend;
+	bool version;	      /* --version: whatever the verb */
 	unsigned int options; /* enum ctl_option bits that were given */
 	const char *reason;
 	bool follow;
@@ -61,6 +93,7 @@ struct ctl {
 	uint64_t confirm_usec; /* of --confirm; 0: not given */
 	bool disarm;
 	bool openmetrics;
+	const char *facts[CTL_FACT_MAX]; /* as on the command line; NULL: not told */
 	bool dry_run, runtime, mask, replace_all;
 	sd_bus *bus; /* opened by the first call */
 };
@@ -135,6 +168,45 @@ int ctl_load_policies(char *path, const struct policy_options *opts, struct diag
 
 void ctl_print_diag(FILE *f, const struct diag *d);
 
+/* verb-events.c: the a{sv} that picks events, none numbered above until (0: not asked). */
+int ctl_append_filter(const struct ctl *c, sd_bus_message *m, uint64_t until);
+
+/* facts.c */
+
+/* An operation with its calls. Strings are the command line's, an event's, or owned. */
+struct ctl_operation {
+	struct sim_call calls[2];
+	struct sim_operation op;
+	char *owned; /* lists cut into their parts, each a string after the other */
+	size_t owned_size;
+};
+
+/* Reads what the options tell. Returns 0, or CTL_FAILED after telling what is wrong. */
+int ctl_read_facts(const struct ctl *c, struct ctl_operation *ret_operation);
+void ctl_operation_done(struct ctl_operation *o);
+
+/* A call of which nothing is known. */
+struct sim_call ctl_unknown_call(enum revshell_hook hook);
+
+/* rules.c */
+
+/* The policies that a call is held against, and what compiled them. */
+struct ctl_rules {
+	struct ruleset *rs;
+	struct ruleset_options opts;
+	int mode;	     /* enum revshell_mode in force; -1: they are files */
+	uint64_t generation; /* 0 likewise */
+};
+
+/* Those of files and directories, or (without --offline) those in force. Returns 0 or an exit
+ * status after telling why. */
+int ctl_get_rules(struct ctl *c, const char *action, int argc, char **argv,
+		  struct ctl_rules *ret_rules);
+void ctl_rules_done(struct ctl_rules *r);
+
+/* report.c: prints what sim_report() found, and drops the reference. Returns an exit status. */
+int ctl_print_report(const struct ctl *c, json_t *report);
+
 /* output.c */
 
 /* Prints as --json asks and drops the reference; with CTL_JSON_OFF as if pretty. */
@@ -160,6 +232,8 @@ int verb_reload(struct ctl *c, int argc, char **argv);
 int verb_stats(struct ctl *c, int argc, char **argv);
 int verb_version(struct ctl *c, int argc, char **argv);
 int verb_events(struct ctl *c, int argc, char **argv);
+int verb_simulate(struct ctl *c, int argc, char **argv);
+int verb_explain(struct ctl *c, int argc, char **argv);
 int verb_policy_list(struct ctl *c, int argc, char **argv);
 int verb_policy_check(struct ctl *c, int argc, char **argv);
 int verb_policy_cat(struct ctl *c, int argc, char **argv);

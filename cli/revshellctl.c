@@ -26,8 +26,8 @@ static const struct verb verbs[] = {
 	{NULL, "enforce", 0, 1, CTL_OPT_REASON | CTL_OPT_CONFIRM, verb_enforce, "[on|off|status]",
 	 "Carry verdicts out, only report them, or show which"},
 	{"policy", "list", 0, 0, 0, verb_policy_list, "", "List the loaded policies"},
-	{"policy", "check", 1, -1, CTL_OPT_CHECK, verb_policy_check, "FILE|DIR...",
-	 "Check policies without daemon and root"},
+	{"policy", "check", 1, -1, CTL_OPT_CHECK | CTL_OPT_OFFLINE, verb_policy_check,
+	 "FILE|DIR...", "Check policies without daemon and root"},
 	{"policy", "cat", 1, 1, 0, verb_policy_cat, "ID",
 	 "Print the text a policy was loaded from"},
 	{"policy", "show", 1, 1, 0, verb_policy_show, "ID", "Show what is known of a policy"},
@@ -45,8 +45,13 @@ static const struct verb verbs[] = {
 	 "FILE|DIR|-", "Put the policies of a file or directory in force, all or nothing"},
 	{NULL, "reload", 0, 0, CTL_OPT_REASON, verb_reload, "",
 	 "Load the policy directories anew, all or nothing"},
-	{NULL, "events", 0, 0, CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER,
+	{NULL, "events", 0, 0,
+	 CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER | CTL_OPT_EXE,
 	 verb_events, "", "Show the last events, or follow them"},
+	{NULL, "explain", 0, -1, CTL_OPT_FILTER | CTL_OPT_EXE | CTL_OPT_OFFLINE, verb_explain,
+	 "[NUMBER|-]", "Tell why an event (the last one) came about"},
+	{NULL, "simulate", 0, -1, CTL_OPT_EXE | CTL_OPT_FACTS | CTL_OPT_OFFLINE, verb_simulate,
+	 "[FILE|DIR...]", "Tell what would come of a call, and why"},
 	{NULL, "stats", 0, 0, CTL_OPT_METRICS, verb_stats, "", "Show counters"},
 	{NULL, "doctor", 0, 0, 0, verb_doctor, "", "Tell what of this host stands in the way"},
 	{NULL, "stop", 0, 0, CTL_OPT_DISARM, verb_stop, "",
@@ -73,6 +78,7 @@ enum {
 	OPT_REPLACE_ALL,
 	OPT_OPENMETRICS,
 	OPT_VERSION,
+	OPT_FACT, /* and as many as there are facts */
 };
 
 static const struct option long_options[] = {
@@ -96,6 +102,30 @@ static const struct option long_options[] = {
 	{"mask", no_argument, NULL, OPT_MASK},
 	{"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
 	{"replace-all", no_argument, NULL, OPT_REPLACE_ALL},
+#define FACT(name, id)                                                  \
+	{                                                               \
+		name, required_argument, NULL, OPT_FACT + CTL_FACT_##id \
+	}
+	FACT("hook", HOOK),
+	FACT("dst", DST),
+	FACT("src", SRC),
+	FACT("family", FAMILY),
+	FACT("type", TYPE),
+	FACT("protocol", PROTOCOL),
+	FACT("state", STATE),
+	FACT("arg", ARG),
+	FACT("parent", PARENT),
+	FACT("lineage", LINEAGE),
+	FACT("uid", UID),
+	FACT("gid", GID),
+	FACT("auid", AUID),
+	FACT("pid", PID),
+	FACT("ancestors", ANCESTORS),
+	FACT("unit", UNIT),
+	FACT("stdio", STDIO),
+	FACT("caps", CAPS),
+	FACT("namespaces", NAMESPACES),
+#undef FACT
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{},
@@ -137,13 +167,30 @@ static int verb_help(struct ctl *c, int argc, char **argv)
 	       "  --policy=ID        Only events of this policy\n"
 	       "  --exe=PATH         Only events of this executable\n"
 	       "  --verdict=VERDICT  Only allowed, would-deny, denied or killed\n"
+	       "Options of explain: --policy, --exe, --verdict as of events, and\n"
+	       "  --offline          By the policies of files, instead of those in force\n"
+	       "Options of simulate, --exe=PATH and --offline FILE|DIR... besides:\n"
+	       "  --hook=HOOK        connect, listen, bind, sendmsg, ... (default: connect)\n"
+	       "  --dst=ADDR:PORT    Where to; [ADDR6]:PORT; /path or @name of a UNIX socket\n"
+	       "  --src=ADDR:PORT    Where from; what is bound to or listened at\n"
+	       "  --protocol=NAME    tcp, udp, ... or a number\n"
+	       "  --family=NAME --type=NAME --state=NAME   Of the socket: inet, stream, close\n"
+	       "  --arg=N:VALUE      The integer argument at position N\n"
+	       "  --parent=PATH --lineage=PATH,...   Executables of the parent, and earlier ones\n"
+	       "  --uid=USER --gid=GROUP --auid=USER --pid=PID --ancestors=PID,...\n"
+	       "  --unit=NAME,...    Units that the process belongs to\n"
+	       "  --stdio=FDS        Standard descriptors that are sockets: none, socket, 0,1\n"
+	       "  --caps=CAP,...     none, all, or names\n"
+	       "  --namespaces=host  The process is in those of the host\n"
 	       "Options of stats:\n"
 	       "  --openmetrics      As OpenMetrics text\n"
 	       "Options of policy check:\n"
 	       "  --tetragon         Warn about what Tetragon would not load\n"
 	       "  --offline          Do not look at this host's files and users\n\n"
 	       "Exit status: 0 success, 1 failure, 3 no daemon, 4 no permission; of status and\n"
-	       "enforce also 0 enforcing, 5 monitor, 7 degraded.\n");
+	       "enforce also 0 enforcing, 5 monitor, 7 degraded; of simulate 0 allowed, 10 "
+	       "denied,\n"
+	       "11 dependent on what was not told.\n");
 	return CTL_OK;
 }
 
@@ -238,6 +285,11 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 	static const char *const formats[] = {"json", "tetragon", "compact", NULL};
 	int r;
 
+	if (opt >= OPT_FACT) {
+		c->options |= CTL_OPT_FACTS;
+		c->facts[opt - OPT_FACT] = arg;
+		return 0;
+	}
 	switch (opt) {
 	case OPT_BUS:
 		if (strcmp(arg, "system") != 0 && strcmp(arg, "session") != 0 &&
@@ -257,6 +309,9 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 		return r;
 	case OPT_NO_LEGEND:
 		c->legend = false;
+		return 0;
+	case OPT_VERSION:
+		c->version = true;
 		return 0;
 	case OPT_REASON:
 		c->options |= CTL_OPT_REASON;
@@ -290,7 +345,7 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 		c->policy = arg;
 		return 0;
 	case OPT_EXE:
-		c->options |= CTL_OPT_FILTER;
+		c->options |= CTL_OPT_EXE;
 		c->exe = arg;
 		return 0;
 	case OPT_VERDICT:
@@ -302,7 +357,7 @@ static int parse_option(struct ctl *c, int opt, const char *arg)
 		c->tetragon = true;
 		return 0;
 	case OPT_OFFLINE:
-		c->options |= CTL_OPT_CHECK;
+		c->options |= CTL_OPT_OFFLINE;
 		c->offline = true;
 		return 0;
 	}
@@ -345,8 +400,11 @@ static int run_verb(struct ctl *c, const struct verb *v, int argc, char **argv)
 static int dispatch(struct ctl *c, int argc, char **argv)
 {
 	static char *const status[] = {(char *)"status", NULL};
+	static char *const version[] = {(char *)"version", NULL};
 	const struct verb *v;
 
+	if (c->version)
+		return verb_version(c, 1, (char **)version);
 	if (argc == 0)
 		return run_verb(c, &verbs[0], 1, (char **)status);
 	if (is_group(argv[0])) {
@@ -365,7 +423,6 @@ static int dispatch(struct ctl *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static char *const version[] = {(char *)"version", NULL};
 	struct ctl c = {
 		.where = "system",
 		.legend = true,
@@ -376,8 +433,6 @@ int main(int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "hH:fn:o:", long_options, NULL)) != -1) {
 		if (opt == 'h')
 			return verb_help(&c, 0, NULL);
-		if (opt == OPT_VERSION)
-			return verb_version(&c, 1, (char **)version);
 		if (parse_option(&c, opt, optarg) < 0)
 			return CTL_FAILED;
 	}
@@ -385,7 +440,8 @@ int main(int argc, char **argv)
 		return ctl_fail("start", -ENOMEM, NULL);
 	r = dispatch(&c, argc - optind, argv + optind);
 	sd_bus_flush_close_unref(c.bus);
-	if (fflush(stdout) != 0 && errno != EPIPE && r == CTL_OK)
-		return ctl_fail("write", -errno, NULL);
+	/* a long text may have failed before its end */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && r == CTL_OK)
+		return ctl_fail("write", errno ? -errno : -EIO, NULL);
 	return r;
 }

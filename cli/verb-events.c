@@ -21,19 +21,22 @@ static const char *const action = "get events";
 /* Ends a verb that has nothing left to do: the reader of our output is gone. */
 #define CTL_EPIPE (-EPIPE)
 
-static int append_filter(const struct ctl *c, sd_bus_message *m)
+int ctl_append_filter(const struct ctl *c, sd_bus_message *m, uint64_t until)
 {
 	const char *const filter[][2] = {
 		{"policy", c->policy},
 		{"exe", c->exe},
 		{"verdict", c->verdict},
 	};
-	int r = 0;
+	int r;
 
+	r = sd_bus_message_open_container(m, 'a', "{sv}");
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(filter); i++)
 		if (filter[i][1])
 			r = sd_bus_message_append(m, "{sv}", filter[i][0], "s", filter[i][1]);
-	return r;
+	if (r >= 0 && until)
+		r = sd_bus_message_append(m, "{sv}", "until", "t", until);
+	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* Prints one event as asked. Returns 0, CTL_EPIPE, or CTL_FAILED. */
@@ -75,13 +78,7 @@ static int list_events(struct ctl *c, uint64_t after, uint64_t until, uint32_t m
 	if (r >= 0)
 		r = sd_bus_message_append(m, "tu", after, max);
 	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r >= 0)
-		r = append_filter(c, m);
-	if (r >= 0)
-		r = sd_bus_message_append(m, "{sv}", "until", "t", until);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
+		r = ctl_append_filter(c, m, until);
 	r = ctl_call(c, action, m, r, &reply);
 	if (r != 0)
 		return r;
@@ -160,11 +157,7 @@ static int open_stream(struct ctl *c, int *ret_fd, uint64_t *ret_last)
 
 	r = ctl_new_call(c, NULL, "OpenEventStream", &m);
 	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r >= 0)
-		r = append_filter(c, m);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
+		r = ctl_append_filter(c, m, 0);
 	r = ctl_call(c, action, m, r, &reply);
 	if (r != 0)
 		return r;

@@ -18,8 +18,19 @@ _revshellctl()
 	--verdict) words=(allowed would-deny denied killed) ;;
 	--bus) words=(system session) ;;
 	--policy) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
+	--hook) words=(connect listen bind sendmsg create accept setsockopt) ;;
+	--protocol) words=(tcp udp sctp mptcp) ;;
+	--family) words=(inet inet6 unix) ;;
+	--type) words=(stream dgram raw seqpacket) ;;
+	--state) words=(established syn_sent close listen) ;;
+	--stdio) words=(none socket 0 1 2) ;;
+	--caps) words=(none all) ;;
+	--namespaces) words=(host) ;;
+	--uid | --auid) words=($(compgen -u)) ;;
+	--gid) words=($(compgen -g)) ;;
+	--unit | --dst | --src | --arg | --pid | --ancestors) return ;;
 	--host | -H | --lines | -n | --reason | --confirm) return ;;
-	--exe)
+	--exe | --parent | --lineage)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
 		;;
@@ -31,7 +42,7 @@ _revshellctl()
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		policy) group=policy ;;
-		status | enforce | confirm | rollback | apply | reload | events | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
+		status | enforce | confirm | rollback | apply | reload | events | explain | simulate | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
 		list | check | cat | mode | show | diff | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
@@ -39,6 +50,12 @@ _revshellctl()
 		words=(--bus= --host= --json= --no-legend --help --version)
 		case $verb in
 		events) words+=(--follow --lines= --output= --policy= --exe= --verdict=) ;;
+		explain) words+=(--policy= --exe= --verdict= --offline) ;;
+		simulate)
+			words+=(--offline --exe= --hook= --dst= --src= --protocol= --family= --type= --state= --arg=
+				--parent= --lineage= --uid= --gid= --auid= --pid= --ancestors= --unit= --stdio= --caps=
+				--namespaces=)
+			;;
 		check) words+=(--tetragon --offline) ;;
 		enforce) words+=(--reason= --confirm=) ;;
 		reload | mode) words+=(--reason=) ;;
@@ -52,11 +69,11 @@ _revshellctl()
 	elif [[ $group && -z $verb ]]; then
 		words=(list show cat check diff add remove mode)
 	elif [[ -z $verb ]]; then
-		words=(status enforce confirm rollback policy apply reload events stats doctor stop version help)
+		words=(status enforce confirm rollback policy apply reload events explain simulate stats doctor stop version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;
-		check | diff | add | apply)
+		check | diff | add | apply | simulate | explain)
 			COMPREPLY=($(compgen -f -- "$cur"))
 			return
 			;;

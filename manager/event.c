@@ -157,6 +157,7 @@ static void put_added(json_t *body, const struct revshell_event *ev, const struc
 	event_put(body, "policy_mode", json_string(enforce ? "enforce" : "monitor"), oom);
 	event_put(body, "mode",
 		  json_string(ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor"), oom);
+	event_put_number(body, "generation", ev->generation, oom);
 	event_put(body, "hook", json_string(hook_names[ev->hook]), oom);
 	if (ev->by_send)
 		event_put(body, "via", json_string("sendmsg"), oom);

@@ -80,6 +80,16 @@ static bool on_match(const struct ruleset_selector *sel, void *userdata)
 	return false;
 }
 
+/* By which explain finds it; the history numbers it next. An event without is none the worse. */
+static void put_number(json_t *event, uint64_t number)
+{
+	const char *key;
+	json_t *body;
+
+	json_object_foreach(event, key, body) if (json_is_object(body))
+		json_object_set_new(body, "number", json_integer((json_int_t)number));
+}
+
 static int on_expanded(json_t *event, const struct ruleset_selector *sel, void *userdata)
 {
 	struct expansion *x = userdata;
@@ -87,6 +97,7 @@ static int on_expanded(json_t *event, const struct ruleset_selector *sel, void *
 	const struct ruleset *rs = x->generation->rs;
 	_cleanup_(event_record_freep) struct event_record *rec = NULL;
 
+	put_number(event, m->history.last + 1);
 	if (event_record_new(event, rs->policies.policies[sel->policy]->name,
 			     event_verdict_name(verdict_of(x, sel)), &rec) < 0) {
 		m->events_lost++;

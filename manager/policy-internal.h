@@ -88,10 +88,6 @@ void *ctx_append(struct policy_ctx *ctx, void *array, size_t *n, size_t size);
 	((__typeof__(array))ctx_append(ctx, &(array), &(n), sizeof(*(array))))
 
 /* policy-calls.c, policy-names.c: names and tables */
-int policy_protocol_parse(const char *s);		     /* "IPPROTO_TCP"; -1 if unknown */
-int policy_family_parse(const char *s);			     /* "AF_INET" */
-int policy_state_parse(const char *s);			     /* "TCP_LISTEN" */
-int policy_cap_parse(const char *s);			     /* "CAP_NET_RAW", any case */
 enum policy_namespace policy_namespace_parse(const char *s); /* NS_MAX if unknown */
 enum policy_action_kind policy_action_parse(const char *s, bool *ret_exact);
 /* Whether this spelling is in the enum of Tetragon's schema. */

@@ -362,6 +362,12 @@ struct policy {
 	size_t n_entries;
 };
 
+/* Numbers by their names in policies; -1 if unknown. */
+int policy_protocol_parse(const char *s); /* "IPPROTO_TCP" */
+int policy_family_parse(const char *s);	  /* "AF_INET" */
+int policy_state_parse(const char *s);	  /* "TCP_LISTEN" */
+int policy_cap_parse(const char *s);	  /* "CAP_NET_RAW", any case */
+
 /* The action Post with the shortest rateLimit; NULL where there is none, or a Post without one. */
 const struct policy_action *policy_selector_limit(const struct policy_selector *s);
 

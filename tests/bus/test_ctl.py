@@ -69,7 +69,8 @@ class Status(BusTest):
         self.stop_daemon()
         for args in ([], ["status"], ["enforce"], ["enforce", "on"], ["reload"], ["stats"],
                      ["policy", "list"], ["policy", "cat", "one"], ["events"], ["events", "-f"],
-                     ["policy", "mode", "one", "monitor"], ["policy", "diff"]):
+                     ["policy", "mode", "one", "monitor"], ["policy", "diff"], ["simulate"],
+                     ["explain"]):
             r = self.ctl(*args)
             self.assertEqual((r.code, r.out), (ABSENT, ""), args)
             self.assertRegex(r.err, "^revshellctl: Failed to .*: the daemon is not running\n")
@@ -97,7 +98,8 @@ class Status(BusTest):
         shutil.copy(CTL, client)
         os.chmod(client, 0o755)
         for args in (["enforce", "on"], ["reload"], ["stats"], ["policy", "list"], ["events"],
-                     ["events", "-f"], ["policy", "cat", "one"], ["policy", "mode", "one", "x"]):
+                     ["events", "-f"], ["policy", "cat", "one"], ["policy", "mode", "one", "x"],
+                     ["simulate"], ["explain"]):
             r = run(*NOBODY, client, "--bus=" + self.address, *args)
             self.assertEqual((r.code, r.out), (DENIED, ""), (args, r))
             self.assertRegex(r.err, "^revshellctl: Failed to .*: access denied\nHint: ")
@@ -338,6 +340,11 @@ class Completion(BusTest):
                          sorted(v[1] for v in self.verbs if v[0] == "policy"))
         self.assertEqual(self.bash("enforce", "o"), ["on", "off"])
         self.assertIn("--openmetrics", self.bash("stats", "--o"))
+        self.assertIn("--dst=", self.bash("simulate", "--d"))
+        self.assertEqual(self.bash("simulate", "--hook", "=", "li"), ["listen"])
+        self.assertEqual(sorted(self.bash("explain", "--")), sorted(
+            ["--bus=", "--host=", "--json=", "--no-legend", "--help", "--version", "--policy=",
+             "--exe=", "--verdict=", "--offline"]))
 
 
 @unittest.skipUnless(os.path.exists(BRIDGE), "no " + BRIDGE)
@@ -360,6 +367,9 @@ class Host(BusTest):
         self.assertEqual(r.code, MONITOR, r)
         r = run(CTL, "--host=there", "policy", "list", "--no-legend", env=self.env)
         self.assertEqual(len(r.out.splitlines()), 2, r)
+        r = run(CTL, "-H", "there", "simulate", "--dst=198.51.100.7:4444", env=self.env)
+        self.assertEqual((r.code, r.out.splitlines()[1]),
+                         (0, "Under enforce: denied with EPERM, reported"))
 
     def test_follow(self):
         self.fake_events(2)

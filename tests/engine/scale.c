@@ -316,8 +316,8 @@ struct tally {
 	size_t wrong_verdict, wrong_event, wrong_exe;
 };
 
-static void describe(const struct naive_call *call, const struct expected *x,
-		     const struct seen *seen, int answer)
+static void describe(const struct sim_call *call, const struct expected *x, const struct seen *seen,
+		     int answer)
 {
 	char text[1024];
 
@@ -337,7 +337,7 @@ static void check_call(struct scale *s, bool enforcing, struct tally *t)
 	struct seen seen = {.pid = caller->pid};
 	size_t wrong = t->wrong_verdict + t->wrong_event;
 	struct world_connect c;
-	struct naive_call call;
+	struct sim_call call;
 	struct expected x;
 	bool report = false, deny;
 	int answer;

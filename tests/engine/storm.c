@@ -143,7 +143,7 @@ static bool denies(const struct storm *s, const struct rule_set *set, const char
 {
 	struct ruleset_options opts = backend_ruleset_options(s->backend);
 	struct world_connect c;
-	struct naive_call call;
+	struct sim_call call;
 	struct expected x;
 
 	tuple_connect(tuple, &c);

@@ -15,7 +15,7 @@
 #include "expect.h"
 #include "macro.h"
 #include "maps.h"
-#include "native.h"
+#include "simulate.h"
 #include "random-policy.h"
 
 #define DEFAULT_SEED 20260830U
@@ -67,7 +67,7 @@ static void publish(struct engine *e, struct ruleset *rs)
 }
 
 /* The executable as the process label would describe it. */
-static void put_exe(const struct engine *e, const struct ruleset *rs, const struct naive_exe *from,
+static void put_exe(const struct engine *e, const struct ruleset *rs, const struct sim_exe *from,
 		    unsigned int parent, struct revshell_exe *exe)
 {
 	struct revshell_path_key key;
@@ -87,10 +87,10 @@ static void put_exe(const struct engine *e, const struct ruleset *rs, const stru
 			exe->ino = rs->paths[parent][i].value.ino;
 }
 
-static void put_call(const struct engine *e, const struct ruleset *rs,
-		     const struct naive_call *call, bool enforcing, struct engine_vector *v)
+static void put_call(const struct engine *e, const struct ruleset *rs, const struct sim_call *call,
+		     bool enforcing, struct engine_vector *v)
 {
-	const struct naive_object *o = &call->object;
+	const struct sim_object *o = &call->object;
 	bool by_address = call->hook == REVSHELL_HOOK_CONNECT ||
 			  call->hook == REVSHELL_HOOK_SENDMSG || call->hook == REVSHELL_HOOK_BIND;
 
@@ -113,8 +113,8 @@ static void put_call(const struct engine *e, const struct ruleset *rs,
 	memcpy(v->sk.saddr, o->saddr, sizeof(v->sk.saddr));
 	memcpy(v->sk.daddr, o->daddr, sizeof(v->sk.daddr));
 	memcpy(v->ints, o->ints, sizeof(v->ints));
-	v->predicates = native_predicates(rs, call);
-	v->unix_row = native_unix_row(rs, call);
+	v->predicates = sim_predicates(rs, call);
+	v->unix_row = sim_unix_row(rs, call);
 	put_exe(e, rs, &call->exe, 0, &v->exe);
 	put_exe(e, rs, &call->parent, 1, &v->parent);
 }
@@ -129,7 +129,7 @@ static void run_program(const struct engine *e)
 			 0);
 }
 
-static void fail_at(const struct engine *e, const struct ruleset *rs, const struct naive_call *call,
+static void fail_at(const struct engine *e, const struct ruleset *rs, const struct sim_call *call,
 		    bool enforcing, const char *what)
 {
 	char text[1024];
@@ -153,17 +153,17 @@ static uint64_t signal_set(const struct revshell_hook_cfg *cfg, uint64_t signals
 
 /* Three opinions on one call. */
 static void check_call(struct engine *e, const struct ruleset *rs,
-		       const struct ruleset_options *opts, const struct naive_call *call,
+		       const struct ruleset_options *opts, const struct sim_call *call,
 		       bool enforcing, struct statistics *st)
 {
 	const struct revshell_hook_cfg *cfg = &rs->hooks[call->hook].cfg;
 	struct engine_vector *v = &e->skel->bss->engine_vector;
-	struct native_decision native;
+	struct sim_decision native;
 	struct expected x;
 	bool report = false;
 
 	assert_int_equal(expect_call(rs, opts, call, enforcing, &x), 0);
-	native_decide(rs, call, enforcing, &native);
+	sim_decide(rs, call, enforcing, &native);
 	put_call(e, rs, call, enforcing, v);
 	run_program(e);
 
@@ -237,7 +237,7 @@ static void run(const struct round *round)
 		st.prefixes = MAX(st.prefixes, count_prefixes(rs));
 		publish(&engine, rs);
 		for (size_t k = 0; k < round->n_calls; k++) {
-			struct naive_call call;
+			struct sim_call call;
 
 			random_call(&r, rs, &call);
 			check_call(&engine, rs, &opts, &call, false, &st);
@@ -280,7 +280,7 @@ static void test_empty_set(void **state)
 	for (size_t i = 0; i < REVSHELL_SLOTS; i++) {
 		publish(&engine, rs);
 		for (size_t k = 0; k < 50; k++) {
-			struct naive_call call;
+			struct sim_call call;
 
 			random_call(&r, rs, &call);
 			check_call(&engine, rs, &opts, &call, true, &st);

@@ -162,11 +162,11 @@ static unsigned int protocol_of(const struct world_connect *c)
 }
 
 void world_describe(const struct world_connect *c, const char *exe, const char *parent,
-		    struct naive_call *ret_call)
+		    struct sim_call *ret_call)
 {
-	struct naive_object *o = &ret_call->object;
+	struct sim_object *o = &ret_call->object;
 
-	*ret_call = (struct naive_call){
+	*ret_call = (struct sim_call){
 		.hook = REVSHELL_HOOK_CONNECT,
 		.exe = {exe, .same_file = true},
 		.parent = {parent, .same_file = true},

@@ -56,7 +56,7 @@ int world_connect(const struct world_connect *c);
 
 /* The same call as the policies see it, of an executable that is the file its path names. */
 void world_describe(const struct world_connect *c, const char *exe, const char *parent,
-		    struct naive_call *ret_call);
+		    struct sim_call *ret_call);
 
 /* Copies a program, or with /proc/self/exe this one, to a path that is not there yet. */
 void world_copy(const char *from, const char *to);

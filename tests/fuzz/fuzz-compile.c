@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 #include "ruleset.h"
-#include "../unit/native.h"
+#include "simulate.h"
 
 static bool has_bit(const __u64 *words, size_t bit)
 {
@@ -181,7 +181,7 @@ static void check_decisions(const struct ruleset *rs, enum revshell_hook hook)
 	static const char *const paths[] = {NULL, "", "/usr/bin/nc", "/bin/bash"};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		struct naive_call call = {
+		struct sim_call call = {
 			.hook = hook,
 			.object = {.sk_family = i % 2 ? 10 : 2,
 				   .sk_type = 1,
@@ -197,9 +197,9 @@ static void check_decisions(const struct ruleset *rs, enum revshell_hook hook)
 			.parent = {.path = paths[3 - i], .same_file = true},
 		};
 		const struct ruleset_hook *h = &rs->hooks[hook];
-		struct native_decision d;
+		struct sim_decision d;
 
-		native_decide(rs, &call, i % 2, &d);
+		sim_decide(rs, &call, i % 2, &d);
 		fuzz_assert(d.outcome.deny < (int)h->n_selectors);
 		for (size_t bit = 0; bit < REVSHELL_SELECTORS; bit++)
 			if (has_bit(d.first, bit))

@@ -46,7 +46,7 @@ static void expect_effects(struct expected *x, const struct policy_selector *s, 
 }
 
 int expect_call(const struct ruleset *rs, const struct ruleset_options *opts,
-		const struct naive_call *call, bool enforcing, struct expected *ret_expected)
+		const struct sim_call *call, bool enforcing, struct expected *ret_expected)
 {
 	const struct ruleset_hook *h = &rs->hooks[call->hook];
 	struct expected x = {.deny = -1};

@@ -17,4 +17,4 @@ struct expected {
  * mode; the mode of each policy is taken from rs.
  */
 int expect_call(const struct ruleset *rs, const struct ruleset_options *opts,
-		const struct naive_call *call, bool enforcing, struct expected *ret_expected);
+		const struct sim_call *call, bool enforcing, struct expected *ret_expected);

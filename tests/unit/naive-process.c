@@ -13,12 +13,12 @@ static bool holds(const struct policy_values *v, uint64_t n)
 	return false;
 }
 
-static bool match_pids(const struct policy_selector *s, const struct naive_process *p)
+static bool match_pids(const struct policy_selector *s, const struct sim_process *p)
 {
 	for (size_t i = 0; i < s->n_pids; i++) {
 		const struct policy_pid_filter *f = &s->pids[i];
 		const uint32_t *pids = f->is_namespace_pid ? p->nspids : p->pids;
-		size_t n = f->follow_forks ? NAIVE_ANCESTORS : 1;
+		size_t n = f->follow_forks ? SIM_ANCESTORS : 1;
 		bool found = false;
 
 		for (size_t k = 0; k < n; k++)
@@ -29,7 +29,7 @@ static bool match_pids(const struct policy_selector *s, const struct naive_proce
 	return true;
 }
 
-static bool match_namespaces(const struct policy_selector *s, const struct naive_process *p,
+static bool match_namespaces(const struct policy_selector *s, const struct sim_process *p,
 			     const struct ruleset_options *opts)
 {
 	for (size_t i = 0; i < s->n_namespaces; i++) {
@@ -43,7 +43,7 @@ static bool match_namespaces(const struct policy_selector *s, const struct naive
 	return true;
 }
 
-static bool match_caps(const struct policy_selector *s, const struct naive_process *p,
+static bool match_caps(const struct policy_selector *s, const struct sim_process *p,
 		       const struct ruleset_options *opts)
 {
 	for (size_t i = 0; i < s->n_caps; i++) {
@@ -57,7 +57,7 @@ static bool match_caps(const struct policy_selector *s, const struct naive_proce
 	return true;
 }
 
-static bool match_users(const struct policy_selector *s, const struct naive_process *p)
+static bool match_users(const struct policy_selector *s, const struct sim_process *p)
 {
 	for (size_t i = 0; i < s->n_users; i++) {
 		const struct policy_user_filter *f = &s->users[i];
@@ -71,7 +71,7 @@ static bool match_users(const struct policy_selector *s, const struct naive_proc
 	return true;
 }
 
-static bool match_stdio(const struct policy_selector *s, const struct naive_process *p)
+static bool match_stdio(const struct policy_selector *s, const struct sim_process *p)
 {
 	for (size_t i = 0; i < s->n_stdio; i++)
 		if (!!(p->stdio & s->stdio[i].fds) != (s->stdio[i].op == OP_IN))
@@ -95,13 +95,13 @@ static bool conclude(enum policy_op op, bool found, bool lost, const struct naiv
 	return !found && !(lost && role->shields);
 }
 
-static bool match_units(const struct policy_selector *s, const struct naive_process *p,
+static bool match_units(const struct policy_selector *s, const struct sim_process *p,
 			const struct naive_role *role)
 {
 	for (size_t i = 0; i < s->n_units; i++) {
 		bool found = false;
 
-		for (size_t k = 0; k < NAIVE_ANCESTORS; k++)
+		for (size_t k = 0; k < SIM_ANCESTORS; k++)
 			found |= p->units[k] && names(&s->units[i].values, p->units[k]);
 		if (!conclude(s->units[i].op, found, p->units_lost, role))
 			return false;
@@ -111,8 +111,8 @@ static bool match_units(const struct policy_selector *s, const struct naive_proc
 
 /* Whether an executable that a filter follows is among exe and the first n of the lineage. */
 static bool match_followed(const struct policy_path_filter *filters, size_t n_filters,
-			   const struct naive_exe *exe, size_t n, bool lost,
-			   const struct naive_call *call, const struct naive_role *role)
+			   const struct sim_exe *exe, size_t n, bool lost,
+			   const struct sim_call *call, const struct naive_role *role)
 {
 	for (size_t i = 0; i < n_filters; i++) {
 		const struct policy_path_filter *f = &filters[i];
@@ -122,7 +122,7 @@ static bool match_followed(const struct policy_path_filter *filters, size_t n_fi
 		if (!f->follow_children)
 			continue;
 		for (size_t k = 0; k <= n; k++) {
-			const struct naive_exe *one = k < n ? &call->process.lineage[k] : exe;
+			const struct sim_exe *one = k < n ? &call->process.lineage[k] : exe;
 
 			if (one->path && !(exempts && one->foreign))
 				found |= names(&f->values, one->path);
@@ -133,21 +133,21 @@ static bool match_followed(const struct policy_path_filter *filters, size_t n_fi
 	return true;
 }
 
-static bool match_lineage(const struct policy_selector *s, const struct naive_call *call,
+static bool match_lineage(const struct policy_selector *s, const struct sim_call *call,
 			  const struct naive_role *role)
 {
-	const struct naive_process *p = &call->process;
+	const struct sim_process *p = &call->process;
 
-	return match_followed(s->binaries, s->n_binaries, &call->exe, NAIVE_ANCESTORS,
+	return match_followed(s->binaries, s->n_binaries, &call->exe, SIM_ANCESTORS,
 			      p->lineage_lost, call, role) &&
 	       match_followed(s->parent_binaries, s->n_parent_binaries, &call->parent,
 			      p->n_inherited, p->inherited_lost, call, role);
 }
 
-bool naive_match_process(const struct policy_selector *s, const struct naive_call *call,
+bool naive_match_process(const struct policy_selector *s, const struct sim_call *call,
 			 const struct ruleset_options *opts, const struct naive_role *role)
 {
-	const struct naive_process *p = &call->process;
+	const struct sim_process *p = &call->process;
 
 	return match_pids(s, p) && match_namespaces(s, p, opts) && match_caps(s, p, opts) &&
 	       match_users(s, p) && match_stdio(s, p) && match_units(s, p, role) &&

@@ -184,7 +184,7 @@ static bool match_protocol(const struct policy *p, const struct policy_values *v
 }
 
 /* Either way, it speaks of UNIX addresses; one without a name has no path. */
-static bool match_unix(const struct policy_arg_filter *f, const struct naive_object *o)
+static bool match_unix(const struct policy_arg_filter *f, const struct sim_object *o)
 {
 	bool whole = f->op == OP_EQUAL || f->op == OP_NOT_EQUAL, found = false;
 
@@ -200,7 +200,7 @@ static bool match_unix(const struct policy_arg_filter *f, const struct naive_obj
 }
 
 static bool match_arg(const struct policy *p, const struct policy_arg_filter *f,
-		      enum policy_arg_type type, const struct naive_object *o)
+		      enum policy_arg_type type, const struct sim_object *o)
 {
 	bool is_sa = type == ARG_SOCKADDR || type == ARG_SOCKADDR_UN;
 	unsigned int family = is_sa ? o->sa_family : o->sk_family;
@@ -239,7 +239,7 @@ static bool match_arg(const struct policy *p, const struct policy_arg_filter *f,
 
 /* Whether one value of a path filter names the executable. */
 static bool names_exe(const struct policy_path_filter *f, const char *value,
-		      const struct naive_exe *exe, bool exempts)
+		      const struct sim_exe *exe, bool exempts)
 {
 	size_t n = strlen(value), len = strlen(exe->path);
 
@@ -257,7 +257,7 @@ static bool names_exe(const struct policy_path_filter *f, const char *value,
 }
 
 static bool match_path(const struct policy *p, const struct policy_path_filter *f,
-		       const struct naive_exe *exe, bool denies, bool shields)
+		       const struct sim_exe *exe, bool denies, bool shields)
 {
 	bool negative = f->op == OP_NOT_IN || f->op == OP_NOT_PREFIX || f->op == OP_NOT_POSTFIX;
 	bool exempts = !p->identity_by_path && (negative ? denies : shields);
@@ -277,8 +277,8 @@ static bool is_sport(enum policy_op op)
 }
 
 static bool match_selector(const struct policy *p, const struct policy_entry *e, size_t i,
-			   enum naive_place place, const struct naive_call *call,
-			   const struct naive_object *object, const struct ruleset_options *opts)
+			   enum naive_place place, const struct sim_call *call,
+			   const struct sim_object *object, const struct ruleset_options *opts)
 {
 	const struct policy_selector *s = &e->selectors[i];
 	bool denies = naive_denies(s), shields = !denies && (int)i < last_denying(e);
@@ -321,9 +321,9 @@ static bool match_selector(const struct policy *p, const struct policy_entry *e,
 }
 
 int naive_match(const struct policy *p, const struct policy_entry *e, enum naive_place place,
-		const struct naive_call *call, const struct ruleset_options *opts)
+		const struct sim_call *call, const struct ruleset_options *opts)
 {
-	struct naive_object o = call->object;
+	struct sim_object o = call->object;
 	int end = (int)e->n_selectors;
 
 	if (place == NAIVE_AHEAD || place == NAIVE_AHEAD_ONLY) {

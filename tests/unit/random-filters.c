@@ -276,9 +276,9 @@ void random_ints(struct random_source *r, enum revshell_hook hook, int64_t *ints
 }
 
 void random_process(struct random_source *r, const char *const *paths, size_t n_paths,
-		    struct naive_process *p)
+		    struct sim_process *p)
 {
-	*p = (struct naive_process){
+	*p = (struct sim_process){
 		.uid = random_below(r, 9),
 		.gid = random_below(r, 9),
 		.loginuid = one_in(r, 3) ? UINT32_MAX : random_below(r, 9),
@@ -286,14 +286,14 @@ void random_process(struct random_source *r, const char *const *paths, size_t n_
 		.units_lost = one_in(r, 8),
 		.lineage_lost = one_in(r, 8),
 		.inherited_lost = one_in(r, 8),
-		.n_inherited = random_below(r, NAIVE_ANCESTORS + 1),
+		.n_inherited = random_below(r, SIM_ANCESTORS + 1),
 	};
-	for (size_t i = 0; i < NAIVE_ANCESTORS; i++) {
+	for (size_t i = 0; i < SIM_ANCESTORS; i++) {
 		p->pids[i] = 1 + random_below(r, 20);
 		p->nspids[i] = 1 + random_below(r, 20);
 		p->units[i] = one_in(r, 2) ? NULL : units[random_below(r, ARRAY_SIZE(units))];
 		if (one_in(r, 2))
-			p->lineage[i] = (struct naive_exe){
+			p->lineage[i] = (struct sim_exe){
 				.path = paths[random_below(r, n_paths)],
 				.foreign = one_in(r, 3),
 			};

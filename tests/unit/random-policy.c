@@ -406,7 +406,7 @@ void random_policy_set(struct random_source *r, const struct ruleset_options *op
 		set->policies[set->n++] = random_policy(r, opts, i, n > 100, n_cidrs);
 }
 
-static void random_exe(struct random_source *r, struct naive_exe *exe)
+static void random_exe(struct random_source *r, struct sim_exe *exe)
 {
 	exe->path = one_in(r, 16) ? NULL : paths[random_below(r, ARRAY_SIZE(paths))];
 	exe->same_file = !one_in(r, 3);
@@ -422,11 +422,11 @@ static bool is_inet(unsigned int family)
  * Addresses are of their socket's family, but for those pairs that the kernel takes: either IP
  * version on an IPv6 socket, and IP on sockets of SMC.
  */
-static void random_object(struct random_source *r, enum revshell_hook hook, struct naive_object *o)
+static void random_object(struct random_source *r, enum revshell_hook hook, struct sim_object *o)
 {
 	bool by_address = hook == REVSHELL_HOOK_CONNECT || hook == REVSHELL_HOOK_BIND;
 
-	*o = (struct naive_object){
+	*o = (struct sim_object){
 		.sk_family = families[random_below(r, ARRAY_SIZE(families))],
 		.sk_type = one_in(r, 4) ? SOCK_DGRAM : SOCK_STREAM,
 		.sk_protocol = protocols[random_below(r, ARRAY_SIZE(protocols))],
@@ -468,12 +468,13 @@ static void random_object(struct random_source *r, enum revshell_hook hook, stru
 	}
 }
 
-void random_call(struct random_source *r, const struct ruleset *rs, struct naive_call *ret_call)
+void random_call(struct random_source *r, const struct ruleset *rs, struct sim_call *ret_call)
 {
 	do
 		ret_call->hook =
 			random_below(r, one_in(r, 2) ? REVSHELL_HOOK_MAX : REVSHELL_HOOK_CREATE);
 	while (!rs->hooks[ret_call->hook].n_selectors && !one_in(r, 64));
+	ret_call->unknown = 0;
 	random_object(r, ret_call->hook, &ret_call->object);
 	random_exe(r, &ret_call->exe);
 	random_exe(r, &ret_call->parent);
@@ -486,9 +487,9 @@ static void format_addr(const uint8_t *a, char *buf)
 		sprintf(buf + 2 * i, "%02x", a[i]);
 }
 
-void random_call_describe(const struct naive_call *call, char *buf, size_t size)
+void random_call_describe(const struct sim_call *call, char *buf, size_t size)
 {
-	const struct naive_object *o = &call->object;
+	const struct sim_object *o = &call->object;
 	char s[33], d[33], a[33];
 
 	format_addr(o->saddr, s);

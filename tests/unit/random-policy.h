@@ -23,9 +23,9 @@ void random_policy_set(struct random_source *r, const struct ruleset_options *op
 		       size_t n_cidrs, struct policy_set *set);
 
 /* A call on one of the hooks that rs uses. Its texts live as long as the program. */
-void random_call(struct random_source *r, const struct ruleset *rs, struct naive_call *ret_call);
+void random_call(struct random_source *r, const struct ruleset *rs, struct sim_call *ret_call);
 
-void random_call_describe(const struct naive_call *call, char *buf, size_t size);
+void random_call_describe(const struct sim_call *call, char *buf, size_t size);
 void random_policy_print(const struct policy *p);
 
 /* random-filters.c */
@@ -41,7 +41,7 @@ void random_int_filter(struct random_source *r, unsigned int slot, enum policy_a
 		       struct policy_arg_filter *f);
 void random_ints(struct random_source *r, enum revshell_hook hook, int64_t *ints);
 void random_process(struct random_source *r, const char *const *paths, size_t n_paths,
-		    struct naive_process *p);
+		    struct sim_process *p);
 
 /* The host's namespaces, two of those that random_process() has. */
 void random_host(struct random_source *r, struct ruleset_options *opts);

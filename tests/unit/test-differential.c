@@ -9,7 +9,7 @@
 
 #include "expect.h"
 #include "macro.h"
-#include "native.h"
+#include "simulate.h"
 #include "random-policy.h"
 
 #define DEFAULT_SEED 20260830U
@@ -29,7 +29,7 @@ static uint64_t seed_get(void)
 	return seed;
 }
 
-static void fail_at(const struct ruleset *rs, const struct naive_call *call, uint64_t seed,
+static void fail_at(const struct ruleset *rs, const struct sim_call *call, uint64_t seed,
 		    const char *what)
 {
 	char text[1024];
@@ -42,18 +42,18 @@ static void fail_at(const struct ruleset *rs, const struct naive_call *call, uin
 
 /* Both opinions on one call, in both global modes. */
 static void check_call(const struct ruleset *rs, const struct ruleset_options *opts,
-		       const struct naive_call *call, uint64_t seed, struct statistics *st)
+		       const struct sim_call *call, uint64_t seed, struct statistics *st)
 {
 	const struct ruleset_hook *h = &rs->hooks[call->hook];
 
 	for (int enforcing = 0; enforcing < 2; enforcing++) {
-		struct native_decision d;
+		struct sim_decision d;
 		struct expected x;
 		uint64_t signals = 0;
 
 		assert_int_equal(expect_call(rs, opts, call, enforcing, &x), 0);
 		st->matches += x.n_matches;
-		native_decide(rs, call, enforcing, &d);
+		sim_decide(rs, call, enforcing, &d);
 		for (size_t w = 0; w < REVSHELL_WORDS; w++) {
 			if (d.first[w] != x.first[w])
 				fail_at(rs, call, seed, "the first match");
@@ -134,7 +134,7 @@ static void run(const struct round *round)
 		diag_done(&d);
 		check_placement(rs, &opts);
 		for (size_t k = 0; k < round->n_calls; k++) {
-			struct naive_call call;
+			struct sim_call call;
 
 			random_call(&r, rs, &call);
 			check_call(rs, &opts, &call, seed + i, &st);

@@ -117,6 +117,7 @@ static int setup(void **state)
 	diag_done(&d);
 	f->ev = (struct revshell_event){
 		.time_ns = 5000000001,
+		.generation = 3,
 		.hook = REVSHELL_HOOK_CONNECT,
 		.verdict = REVSHELL_VERDICT_DENY | REVSHELL_VERDICT_SIGNAL,
 		.error = -EPERM,
@@ -245,6 +246,7 @@ static void test_ahead(void **state)
 	assert_text(e, "policy_mode", "enforce");
 	assert_text(e, "mode", "enforce");
 	assert_text(e, "hook", "socket_connect");
+	assert_number(e, "generation", 3);
 	assert_number(e, "selector", 0);
 	assert_text(e, "selector_label", "four");
 

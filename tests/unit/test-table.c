@@ -8,7 +8,7 @@
 
 #include "event.h"
 #include "macro.h"
-#include "native.h"
+#include "simulate.h"
 #include "policy-helpers.h"
 #include "random-policy.h"
 
@@ -162,7 +162,7 @@ static int keep(json_t *event, const struct ruleset_selector *sel, void *userdat
 }
 
 /* The event of a call that matched has every argument in its member. */
-static void check_event(const struct sample *s, const struct naive_call *call)
+static void check_event(const struct sample *s, const struct sim_call *call)
 {
 	const struct policy_entry *e = &s->rs->policies.policies[0]->entries[0];
 	struct revshell_event ev = {
@@ -203,14 +203,14 @@ static void check_answers(struct sample *s)
 
 	random_seed(&r, 1);
 	for (int i = 0; i < MAX_CALLS && !(s->matched && s->missed); i++) {
-		struct native_decision d;
-		struct naive_call call;
+		struct sim_decision d;
+		struct sim_call call;
 		bool expected;
 
 		random_call(&r, s->rs, &call);
 		expected = call.hook == p->entries[0].call->hook &&
 			   naive_match(p, &p->entries[0], NAIVE_OWN, &call, &all_hooks) == 0;
-		native_decide(s->rs, &call, true, &d);
+		sim_decide(s->rs, &call, true, &d);
 		if ((d.first[0] & 1) != expected)
 			fail_msg("%s: the engine says %d", s->name, !expected);
 		if (expected && !s->matched)

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Verb explain: which selector an event is of, and why the others are not in it. */
+#include <errno.h>
+#include <string.h>
+
+#include "facts.h"
+#include "quote.h"
+
+static const char *const action = "explain the event";
+
+static int no_event(uint64_t number)
+{
+	if (number == UINT64_MAX)
+		return ctl_fail_text(action, "there is none, or none that fits",
+				     "Hint: 'revshellctl events' shows which there are.");
+	return ctl_fail_text(action, "there is no event of that number in memory",
+			     "Hint: 'revshellctl events -o json' shows each one's \"number\".");
+}
+
+static uint64_t number_of(const json_t *event)
+{
+	return (uint64_t)json_integer_value(json_object_get(facts_event_body(event), "number"));
+}
+
+/* The event of a number, or (UINT64_MAX) the newest that fits the filter. */
+static int get_event(struct ctl *c, uint64_t number, json_t **ret_event)
+{
+	sd_bus_message *m = NULL, *reply = NULL;
+	json_t *event = NULL;
+	const char *line;
+	int r;
+
+	r = ctl_connect(c, action);
+	if (r != 0)
+		return r;
+	r = ctl_new_call(c, NULL, "ListEvents", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "tu", (uint64_t)0, (uint32_t)1);
+	if (r >= 0)
+		r = ctl_append_filter(c, m, number);
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = sd_bus_message_enter_container(reply, 'a', "s");
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "s", &line);
+	if (r > 0)
+		event = json_loads(line, 0, NULL);
+	sd_bus_message_unref(reply);
+	if (r == 0 || (event && number != UINT64_MAX && number_of(event) != number)) {
+		json_decref(event);
+		return no_event(number);
+	}
+	if (!event)
+		return ctl_fail_reply(action, r < 0 ? r : -EBADMSG);
+	*ret_event = event;
+	return 0;
+}
+
+static int read_event(json_t **ret_event)
+{
+	json_error_t error;
+	json_t *event = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, &error);
+
+	if (!event)
+		return ctl_fail_text(action, "standard input is no event", error.text);
+	*ret_event = event;
+	return 0;
+}
+
+static int find_event(struct ctl *c, const char *which, json_t **ret_event)
+{
+	uint64_t number = UINT64_MAX;
+
+	if (which && strcmp(which, "-") == 0)
+		return read_event(ret_event);
+	if (which && (!facts_parse_number(which, UINT64_MAX - 1, &number) || number == 0))
+		return ctl_fail_text(action, "an event is named by its number",
+				     "Hint: '-' reads one from standard input.");
+	return get_event(c, number, ret_event);
+}
+
+static const char *text(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s ? s : "";
+}
+
+/* What the event says of itself, in the words of the report. */
+static json_t *summary_of(const json_t *event)
+{
+	static const struct {
+		const char *name, *key;
+	} rows[] = {
+		{"number", "number"},
+		{"verdict", "verdict"},
+		{"errno", "errno"},
+		{"policy", "policy_name"},
+		{"selector", "selector"},
+		{"call", "function_name"},
+		{"hook", "hook"},
+		{"mode", "mode"},
+		{"policy_mode", "policy_mode"},
+		{"generation", "generation"},
+	};
+	const json_t *body = facts_event_body(event);
+	json_t *summary = json_object();
+
+	for (size_t i = 0; summary && i < ARRAY_SIZE(rows); i++) {
+		json_t *value = json_object_get(body, rows[i].key);
+
+		if (value)
+			json_object_set(summary, rows[i].name, value);
+	}
+	if (json_object_get(event, "time"))
+		json_object_set(summary, "time", json_object_get(event, "time"));
+	return summary;
+}
+
+/* Whether the selector that the event is of is among those that match now: its "match", or "". */
+static const char *match_now(const json_t *report, const json_t *summary)
+{
+	const json_t *selectors = json_object_get(report, "selectors");
+
+	for (size_t i = 0; i < json_array_size(selectors); i++) {
+		const json_t *s = json_array_get(selectors, i);
+
+		if (strcmp(text(s, "policy"), text(summary, "policy")) == 0 &&
+		    strcmp(text(s, "call"), text(summary, "call")) == 0 &&
+		    json_equal(json_object_get(s, "selector"),
+			       json_object_get(summary, "selector")))
+			return text(s, "match");
+	}
+	return "";
+}
+
+/* An event may come from anywhere, and be of anything. */
+static void put(const char *before, const char *s, const char *after)
+{
+	fputs(before, stdout);
+	quote_put(stdout, s, strlen(s));
+	fputs(after, stdout);
+}
+
+static void put_number(const char *before, const json_t *obj, const char *key, const char *after)
+{
+	printf("%s%" JSON_INTEGER_FORMAT "%s", before,
+	       json_integer_value(json_object_get(obj, key)), after);
+}
+
+static void print_summary(const json_t *event, const json_t *report)
+{
+	const json_t *summary = json_object_get(report, "event");
+	const json_t *body = facts_event_body(event);
+	const json_t *process = json_object_get(body, "current");
+	const char *now = text(report, "match_now"), *binary;
+
+	if (!process)
+		process = json_object_get(body, "process");
+	binary = text(process, "binary");
+	fputs("Event", stdout);
+	if (json_object_get(summary, "number"))
+		put_number(" ", summary, "number", "");
+	put(": ", text(summary, "verdict"), *text(summary, "errno") ? " with " : "");
+	put("", text(summary, "errno"), "");
+	put(", by policy ", text(summary, "policy"), "");
+	put_number(", selector ", summary, "selector", "");
+	put(" of ", text(summary, "call"), "\n");
+	put("  ", *binary ? binary : "an unknown executable", "");
+	put(" on ", text(summary, "hook"), "");
+	put(", mode ", text(summary, "mode"), "");
+	put(", the policy's own ", text(summary, "policy_mode"), "\n");
+	if (json_is_true(json_object_get(report, "changed"))) {
+		put_number("The policies or their modes have changed since then: generation ",
+			   summary, "generation", "");
+		put_number(" is now ", report, "generation", ".\n");
+	}
+	if (!*now)
+		puts("That selector is not there any more.");
+	else if (strcmp(now, "no") == 0 || strcmp(now, "shadowed") == 0)
+		puts("That selector is not the one that would match now.");
+	putchar('\n');
+}
+
+/* Adds to the report what is known of the event. */
+static int add_event(json_t *report, const json_t *event, const struct ctl_rules *rules)
+{
+	json_t *summary = summary_of(event);
+	int64_t generation = json_integer_value(json_object_get(summary, "generation"));
+	const char *now = match_now(report, summary);
+	bool changed = rules->generation && generation && (uint64_t)generation != rules->generation;
+
+	if (json_object_set_new(report, "event", summary) < 0 ||
+	    json_object_set_new(report, "match_now", json_string(now)) < 0 ||
+	    (rules->generation &&
+	     (json_object_set_new(report, "generation",
+				  json_integer((json_int_t)rules->generation)) < 0 ||
+	      json_object_set_new(report, "changed", json_boolean(changed)) < 0)))
+		return -ENOMEM;
+	return 0;
+}
+
+static int explain(struct ctl *c, const json_t *event, const struct ctl_rules *rules)
+{
+	struct ctl_operation o;
+	json_t *report = NULL;
+	int r;
+
+	if (!facts_of_event(event, rules->rs, &o))
+		return ctl_fail_text(action, "it is no event of revshelld", NULL);
+	r = sim_report(rules->rs, &rules->opts, &o.op, rules->mode, &report);
+	if (r == 0)
+		r = add_event(report, event, rules);
+	ctl_operation_done(&o);
+	if (r < 0) {
+		json_decref(report);
+		return ctl_fail(action, r, NULL);
+	}
+	if (c->json == CTL_JSON_OFF)
+		print_summary(event, report);
+	return ctl_print_report(c, report) == CTL_FAILED ? CTL_FAILED : CTL_OK;
+}
+
+int verb_explain(struct ctl *c, int argc, char **argv)
+{
+	struct ctl_rules rules = {};
+	json_t *event = NULL;
+	int r;
+
+	r = find_event(c, argc > 1 ? argv[1] : NULL, &event);
+	if (r != 0)
+		return r;
+	r = ctl_get_rules(c, action, argc > 2 ? argc - 2 : 0, argv + 2, &rules);
+	if (r == 0)
+		r = explain(c, event, &rules);
+	ctl_rules_done(&rules);
+	json_decref(event);
+	return r;
+}
