@@ -50,8 +50,11 @@ static int check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (strcmp(kind, "system-bus-name") != 0 || strcmp(key, "name") != 0 || name[0] != ':')
 		return -EINVAL;
 	log = fopen(args[3], "a");
-	if (log)
+	/* written down before the answer, which whoever reads it waits for */
+	if (log) {
 		fprintf(log, "%s %u\n", action, flags);
+		fflush(log);
+	}
 	look_up(action, word, sizeof(word));
 	if (strcmp(word, "hold") == 0)
 		return 1;
