@@ -225,7 +225,7 @@ RS_INLINE __u64 rs_predicate_rows(RS_VIEW view, const struct revshell_hook_cfg *
 		if (w < REVSHELL_WORDS)
 			all &= rs_row_word(view, row, w);
 		else
-			all &= rs_fold(view, cfg, row);
+			all &= rs_row_fold(view, row);
 	}
 	return all;
 }
