@@ -364,7 +364,11 @@ static double run_empty_program(struct bench *b, const struct bench_case *c)
 
 	if (!skel)
 		world_die("the empty program: %s", strerror(errno));
-	prog = c->work == WORK_SEND ? skel->progs.empty_sendmsg : skel->progs.empty_connect;
+	prog = c->work == WORK_SEND	     ? skel->progs.empty_sendmsg
+	       : c->kind == BACKEND_FMOD_RET ? skel->progs.empty_fmod_ret
+	       : c->kind == BACKEND_KPROBE   ? skel->progs.empty_kprobe
+	       : c->kind == BACKEND_NONE     ? skel->progs.empty_fentry
+					     : skel->progs.empty_connect;
 	bpf_program__set_autoload(prog, true);
 	if (empty_bpf__load(skel) == 0 && empty_bpf__attach(skel) == 0)
 		insns = measure(b, NULL, c->work);
@@ -374,36 +378,50 @@ static double run_empty_program(struct bench *b, const struct bench_case *c)
 	return insns;
 }
 
-static void run_all(struct bench *b)
+static void run_case(struct bench *b, struct backend *backend, size_t i)
 {
-	struct backend *backend = NULL;
+	const struct bench_case *c = &bench_cases[i];
 
-	/* no daemon and empty programs first: ours, once open, stays */
-	for (int daemon = DAEMON_NONE; daemon <= DAEMON_OURS; daemon++) {
-		if (daemon == DAEMON_OURS) {
-			backend = world_open(&(struct backend_options){.kind = BACKEND_LSM});
-			backend_set_mode(backend, REVSHELL_MODE_ENFORCE, 0);
-		}
-		for (size_t i = 0; i < n_bench_cases; i++) {
-			const struct bench_case *c = &bench_cases[i];
-
-			if ((int)c->daemon != daemon)
-				continue;
-			b->totals[i] = daemon == DAEMON_OURS		? run_ours(b, backend, c)
-				       : daemon == DAEMON_EMPTY_PROGRAM ? run_empty_program(b, c)
-									: measure(b, NULL, c->work);
-			if (b->totals[i] == 0)
-				world_die("%s cannot be measured", c->name);
-		}
-	}
-	backend_close(backend);
+	b->totals[i] = c->daemon == DAEMON_OURS		   ? run_ours(b, backend, c)
+		       : c->daemon == DAEMON_EMPTY_PROGRAM ? run_empty_program(b, c)
+							   : measure(b, NULL, c->work);
+	if (b->totals[i] == 0)
+		world_die("%s cannot be measured", c->name);
 }
 
-/* The case of the same work that c is compared with. */
-static double reference(const struct bench *b, enum bench_work work, enum bench_daemon daemon)
+static enum backend_kind kind_of(const struct bench_case *c)
+{
+	return c->kind == BACKEND_AUTO ? BACKEND_LSM : c->kind;
+}
+
+/* No daemon and empty programs first; then ours, one backend after the other. */
+static void run_all(struct bench *b)
+{
+	static const enum backend_kind kinds[] = {BACKEND_LSM, BACKEND_FMOD_RET, BACKEND_KPROBE};
+
+	for (int daemon = DAEMON_NONE; daemon < DAEMON_OURS; daemon++)
+		for (size_t i = 0; i < n_bench_cases; i++)
+			if ((int)bench_cases[i].daemon == daemon)
+				run_case(b, NULL, i);
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		struct backend *backend = world_open(&(struct backend_options){.kind = kinds[k]});
+
+		backend_set_mode(backend, REVSHELL_MODE_ENFORCE, 0);
+		for (size_t i = 0; i < n_bench_cases; i++)
+			if (bench_cases[i].daemon == DAEMON_OURS &&
+			    kind_of(&bench_cases[i]) == kinds[k])
+				run_case(b, backend, i);
+		backend_close(backend);
+	}
+}
+
+/* The case of the same work, and kind of program, that others are compared with. */
+static double reference(const struct bench *b, enum bench_work work, enum bench_daemon daemon,
+			enum backend_kind kind)
 {
 	for (size_t i = 0; i < n_bench_cases; i++)
-		if (bench_cases[i].work == work && bench_cases[i].daemon == daemon)
+		if (bench_cases[i].work == work && bench_cases[i].daemon == daemon &&
+		    (daemon == DAEMON_NONE || kind_of(&bench_cases[i]) == kind))
 			return b->totals[i];
 	return 0;
 }
@@ -413,8 +431,8 @@ static void print_table(const struct bench *b)
 	printf("%-50s %10s %10s %8s\n", "case", "total", "added", "x empty");
 	for (size_t i = 0; i < n_bench_cases; i++) {
 		const struct bench_case *c = &bench_cases[i];
-		double none = reference(b, c->work, DAEMON_NONE);
-		double empty = reference(b, c->work, DAEMON_EMPTY_PROGRAM);
+		double none = reference(b, c->work, DAEMON_NONE, BACKEND_LSM);
+		double empty = reference(b, c->work, DAEMON_EMPTY_PROGRAM, kind_of(c));
 
 		printf("%-50s %10.0f", c->name, b->totals[i]);
 		if (c->daemon != DAEMON_NONE)
@@ -443,7 +461,7 @@ static size_t print_budgets(const struct bench *b)
 		const struct bench_budget *budget = &bench_budgets[i];
 		size_t row = find_case(budget->row);
 		double total = b->totals[row], limit = budget->factor, value;
-		double none = reference(b, bench_cases[row].work, DAEMON_NONE);
+		double none = reference(b, bench_cases[row].work, DAEMON_NONE, BACKEND_LSM);
 		const char *unit = "added";
 
 		value = total - none;
@@ -467,6 +485,20 @@ static size_t print_budgets(const struct bench *b)
 		n_missed += value > limit;
 	}
 	return n_missed;
+}
+
+/* For tools/bench --guard: a line for each case, what it adds and its name. */
+static void print_figures(const struct bench *b)
+{
+	for (size_t i = 0; i < n_bench_cases; i++) {
+		const struct bench_case *c = &bench_cases[i];
+
+		if (c->daemon == DAEMON_OURS)
+			printf("figure: %.0f %s\n",
+			       b->totals[i] - reference(b, c->work, DAEMON_NONE, BACKEND_LSM),
+			       c->name);
+	}
+	putchar('\n');
 }
 
 static void read_exe(pid_t pid, char *buf, size_t size)
@@ -538,6 +570,7 @@ int main(int argc, char **argv)
 		world_die("getrandom: %s", strerror(errno));
 	run_all(&b);
 	print_table(&b);
+	print_figures(&b);
 	n_missed = print_budgets(&b);
 	printf("\n%zu of %zu budgets are missed\n\n", n_missed, n_bench_budgets);
 	return strict && n_missed > 0;

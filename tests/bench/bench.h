@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "backend.h"
+
 /* What a policy of a case asks; all of it is true of the measuring process but for the last. */
 enum bench_filter {
 	ASK_EXE,
@@ -57,6 +59,7 @@ struct bench_case {
 	const char *name;
 	enum bench_work work;
 	enum bench_daemon daemon;
+	enum backend_kind kind;	 /* BACKEND_AUTO stands for BACKEND_LSM, BACKEND_NONE for fentry */
 	unsigned int n_policies; /* 0: an empty rule set */
 	unsigned int n_cidrs;	 /* different ones in all policies together, where ASK_SA_ADDR */
 	unsigned int asks;	 /* ASK() bits */

@@ -16,3 +16,21 @@ int empty_sendmsg(void *ctx)
 {
 	return 0;
 }
+
+SEC("?fmod_ret/security_socket_connect")
+int empty_fmod_ret(void *ctx)
+{
+	return 0;
+}
+
+SEC("?fentry/security_socket_connect")
+int empty_fentry(void *ctx)
+{
+	return 0;
+}
+
+SEC("?kprobe/security_socket_connect")
+int empty_kprobe(void *ctx)
+{
+	return 0;
+}

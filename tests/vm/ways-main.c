@@ -128,6 +128,21 @@ long uring_do_connect_sqpoll(int fd, const struct sockaddr *addr, socklen_t len)
 	return ring_connect(fd, addr, len, IORING_SETUP_SQPOLL, 0);
 }
 
+/* From 6.11 on; headers may be older. */
+#define OP_LISTEN 57
+
+long uring_do_listen(int fd, int backlog)
+{
+	const struct io_uring_sqe sqe = {.opcode = OP_LISTEN, .fd = fd, .len = (__u32)backlog};
+	long result = ring_run(&sqe, 0);
+
+	if (result == -EINVAL) {
+		errno = EINVAL;
+		way_untried("IORING_OP_LISTEN");
+	}
+	return as_call(result);
+}
+
 long uring_do_sendmsg(int fd, int flags, const struct sockaddr *addr, socklen_t len)
 {
 	struct iovec iov = {.iov_base = (char *)"x", .iov_len = 1};
@@ -186,6 +201,11 @@ long int80_do_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return socketcall(3, (uint32_t[]){(uint32_t)fd, (uint32_t)(uintptr_t)low, len}, 3);
 }
 
+long int80_do_listen(int fd, int backlog)
+{
+	return socketcall(4, (uint32_t[]){(uint32_t)fd, (uint32_t)backlog}, 2);
+}
+
 long int80_do_sendto(int fd, int flags, const struct sockaddr *addr, socklen_t len)
 {
 	char *low = low_memory();
@@ -228,7 +248,10 @@ int main(int argc, char **argv)
 	path[n] = '\0';
 	self = path;
 	for (const struct way *w = ways; w->name; w++) {
-		int wanted = argc == 1;
+		int wanted = 0;
+
+		if (argc == 2 && strcmp(argv[1], "--list") == 0)
+			puts(w->name);
 
 		for (int i = 1; i < argc; i++)
 			wanted = wanted || strcmp(argv[i], w->name) == 0;

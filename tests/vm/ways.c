@@ -437,6 +437,68 @@ static void foreign_namespace(void)
 	send_on(&r, fd);
 }
 
+/* listen(2) as the function given does it; then somebody comes and brings a byte. */
+typedef long (*listen_fn)(int fd, int backlog);
+
+static long plain_listen(int fd, int backlog)
+{
+	return listen(fd, backlog);
+}
+
+static void by_listen(int protocol, bool bound, listen_fn fn)
+{
+	struct sockaddr_in in = peer4();
+	socklen_t len = sizeof(in);
+	int one = 1, fd = get_socket(AF_INET, SOCK_STREAM, protocol);
+	struct receiver r = {};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bound && bind(fd, (struct sockaddr *)&in, sizeof(in)) < 0)
+		way_untried("bind");
+	check_call(NULL, fn(fd, 8), "listen");
+	r.pid = fork();
+	if (r.pid == 0)
+		receive(fd, SOCK_STREAM);
+	if (getsockname(fd, (struct sockaddr *)&in, &len) < 0)
+		way_untried("getsockname");
+	close(fd);
+	fd = get_socket(AF_INET, SOCK_STREAM, protocol);
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0 ||
+	    send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+		way_lost();
+	receiver_check(&r);
+}
+
+static void listen_plain(void)
+{
+	by_listen(0, true, plain_listen);
+}
+
+static void listen_unbound(void)
+{
+	by_listen(0, false, plain_listen);
+}
+
+static void listen_mptcp(void)
+{
+	by_listen(IPPROTO_MPTCP, true, plain_listen);
+}
+
+static void listen_sctp(void)
+{
+	by_listen(IPPROTO_SCTP, true, plain_listen);
+}
+
+static void listen_uring(void)
+{
+	by_listen(0, true, uring_do_listen);
+}
+
+static void listen_int80(void)
+{
+	by_listen(0, true, int80_do_listen);
+}
+
 static void *thread_main(void *arg)
 {
 	(*(void (**)(void))arg)();
@@ -580,5 +642,11 @@ const struct way ways[] = {
 	{"vfork", in_vfork},
 	{"clone", in_clone},
 	{"set-exe-file", set_exe_file},
+	{"listen", listen_plain},
+	{"listen-unbound", listen_unbound},
+	{"listen-mptcp", listen_mptcp},
+	{"listen-sctp", listen_sctp},
+	{"listen-uring", listen_uring},
+	{"listen-int80", listen_int80},
 	{},
 };

@@ -19,12 +19,14 @@ void way_lost(void) __attribute__((noreturn));		      /* all calls worked, nothi
 
 const char *way_self(void); /* the path of this program */
 
-/* By io_uring: the result as the kernel gives it, a negative errno if it failed. */
+/* By io_uring; results are those of the system calls. */
 long uring_do_connect(int fd, const struct sockaddr *addr, socklen_t len);
 long uring_do_connect_async(int fd, const struct sockaddr *addr, socklen_t len);
 long uring_do_connect_sqpoll(int fd, const struct sockaddr *addr, socklen_t len);
+long uring_do_listen(int fd, int backlog);
 long uring_do_sendmsg(int fd, int flags, const struct sockaddr *addr, socklen_t len);
 
 /* By 32-bit system calls from a 64-bit program. */
 long int80_do_connect(int fd, const struct sockaddr *addr, socklen_t len);
+long int80_do_listen(int fd, int backlog);
 long int80_do_sendto(int fd, int flags, const struct sockaddr *addr, socklen_t len);
