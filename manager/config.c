@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the daemon was told on its command line, over the defaults. */
+/* What the daemon was told: command line, over configuration files, over the defaults. */
 #include <getopt.h>
 #include <string.h>
 
+#include "conf.h"
 #include "config.h"
 #include "log.h"
 #include "mode.h"
@@ -41,12 +42,6 @@ static int set_string(char **p, const char *value)
 	return 0;
 }
 
-static int bad_value(const char *option, const char *value, const char *wanted)
-{
-	fprintf(stderr, "revshelld: Bad value for %s: '%s' (%s)\n", option, value, wanted);
-	return -EINVAL;
-}
-
 enum {
 	OPT_POLICY_DIR = 0x100,
 	OPT_BUS,
@@ -56,6 +51,7 @@ enum {
 	OPT_FALLBACK,
 	OPT_STOP_DISARM,
 	OPT_LOG_LEVEL,
+	OPT_CONFIG,
 	OPT_VERSION,
 };
 
@@ -68,6 +64,7 @@ static const struct option long_options[] = {
 	{"pin-dir", required_argument, NULL, OPT_PIN_DIR},
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"config", required_argument, NULL, OPT_CONFIG},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{},
@@ -89,6 +86,9 @@ void config_print_help(void)
 	       "(default: " PIN_DIR ")\n"
 	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
 	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
+	       "  --config=FILE      Read this file instead of /etc/revshell/revshelld.conf and "
+	       "its\n"
+	       "                     kin, or none\n"
 	       "  --version          Print the version and exit\n"
 	       "  -h --help          Print this text and exit\n\n"
 	       "Policy directories when none is given:\n");
@@ -96,51 +96,86 @@ void config_print_help(void)
 		printf("  %s\n", config_default_dirs[i]);
 }
 
-static int config_option(struct config *c, int opt, const char *arg)
+/*
+ * Takes a value, from the command line or a file. -EINVAL: it is none of what *ret_wanted says.
+ */
+static int set_value(struct config *c, int opt, const char *arg, const char **ret_wanted)
 {
 	int r;
 
 	switch (opt) {
 	case OPT_POLICY_DIR:
-		if (!*arg)
-			return bad_value("--policy-dir", arg, "a directory is needed");
-		return add_dir(c, arg);
+		*ret_wanted = "a directory is needed";
+		return *arg ? add_dir(c, arg) : -EINVAL;
 	case OPT_BUS:
+		*ret_wanted = "system, session, or an address";
 		if (strcmp(arg, "system") != 0 && strcmp(arg, "session") != 0 && !strchr(arg, ':'))
-			return bad_value("--bus", arg, "system, session, or an address");
+			return -EINVAL;
 		return set_string(&c->bus, arg);
 	case OPT_BACKEND:
+		*ret_wanted = "auto, lsm, fmod-ret, kprobe, none";
 		c->backend = backend_kind_parse(arg);
-		if (c->backend == BACKEND_MAX)
-			return bad_value("--backend", arg, "auto, lsm, fmod-ret, kprobe, none");
-		return 0;
+		return c->backend == BACKEND_MAX ? -EINVAL : 0;
 	case OPT_MODE:
+		*ret_wanted = "enforce or monitor";
 		r = mode_parse(arg);
 		if (r < 0)
-			return bad_value("--mode", arg, "enforce or monitor");
+			return -EINVAL;
 		c->mode = (enum revshell_mode)r;
 		c->mode_source = "option";
 		return 0;
 	case OPT_FALLBACK:
+		*ret_wanted = "none, sigkill or monitor";
 		r = policy_fallback_parse(arg);
 		if (r < 0)
-			return bad_value("--override-fallback", arg, "none, sigkill or monitor");
+			return -EINVAL;
 		c->fallback = (enum policy_fallback)r;
 		return 0;
 	case OPT_PIN_DIR:
+		*ret_wanted = "a path, or none";
 		if (strcmp(arg, "none") != 0 && arg[0] != '/')
-			return bad_value("--pin-dir", arg, "a path, or none");
+			return -EINVAL;
 		free(c->pin_dir);
 		c->pin_dir = NULL;
 		return strcmp(arg, "none") == 0 ? 0 : set_string(&c->pin_dir, arg);
-	case OPT_STOP_DISARM:
-		c->stop_disarm = true;
-		return 0;
 	case OPT_LOG_LEVEL:
+		*ret_wanted = "emerg .. debug, or 0 .. 7";
 		r = log_level_parse(arg);
 		if (r < 0)
-			return bad_value("--log-level", arg, "emerg .. debug, or 0 .. 7");
+			return -EINVAL;
 		c->log_level = r;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static const char *option_name(int opt)
+{
+	for (const struct option *o = long_options; o->name; o++)
+		if (o->val == opt)
+			return o->name;
+	return "";
+}
+
+static void clear_dirs(struct config *c)
+{
+	for (size_t i = 0; i < c->n_policy_dirs; i++)
+		free(c->policy_dirs[i]);
+	free(c->policy_dirs);
+	c->policy_dirs = NULL;
+	c->n_policy_dirs = 0;
+}
+
+static int config_option(struct config *c, int opt, const char *arg, bool *dirs_given)
+{
+	const char *wanted = "";
+	int r;
+
+	switch (opt) {
+	case OPT_CONFIG:
+		return 0; /* was looked at before */
+	case OPT_STOP_DISARM:
+		c->stop_disarm = true;
 		return 0;
 	case OPT_VERSION:
 		c->version = true;
@@ -148,8 +183,87 @@ static int config_option(struct config *c, int opt, const char *arg)
 	case 'h':
 		c->help = true;
 		return 0;
+	case OPT_POLICY_DIR:
+		/* the command line's take the place of the files' */
+		if (!*dirs_given)
+			clear_dirs(c);
+		*dirs_given = true;
+		break;
 	}
-	return -EINVAL; /* getopt has told what */
+	r = set_value(c, opt, arg, &wanted);
+	if (r == -EINVAL)
+		fprintf(stderr, "revshelld: Bad value for --%s: '%s' (%s)\n", option_name(opt), arg,
+			wanted);
+	return r == -ENOENT ? -EINVAL : r; /* getopt has told what */
+}
+
+static const struct {
+	const char *key;
+	int opt;
+} conf_keys[] = {
+	{"Backend", OPT_BACKEND},
+	{"Bus", OPT_BUS},
+	{"LogLevel", OPT_LOG_LEVEL},
+	{"Mode", OPT_MODE},
+	{"OverrideFallback", OPT_FALLBACK},
+	{"PinDirectory", OPT_PIN_DIR},
+	{"PolicyDirectory", OPT_POLICY_DIR},
+};
+
+static int conf_pair(const char *section, const char *key, const char *value,
+		     struct diag_pos position, struct diag *d, void *userdata)
+{
+	struct config *c = userdata;
+	const char *wanted = "";
+	size_t i = 0;
+	int r;
+
+	if (strcmp(section, "Daemon") != 0) {
+		diag_error(d, position, "unknown-section",
+			   "there is no section [%s], only [Daemon]", section);
+		return -EINVAL;
+	}
+	while (i < ARRAY_SIZE(conf_keys) && strcmp(conf_keys[i].key, key) != 0)
+		i++;
+	if (i == ARRAY_SIZE(conf_keys)) {
+		diag_error(d, position, "unknown-key", "unknown key \"%s\"", key);
+		return -EINVAL;
+	}
+	/* as in systemd's files, nothing takes back what stood before */
+	if (conf_keys[i].opt == OPT_POLICY_DIR && !*value) {
+		clear_dirs(c);
+		return 0;
+	}
+	r = set_value(c, conf_keys[i].opt, value, &wanted);
+	if (r == -EINVAL)
+		diag_error(d, position, "bad-value", "%s is %s, not \"%s\"", key, wanted, value);
+	return r;
+}
+
+int config_read_dirs(struct config *c, const char *const *dirs, size_t n_dirs, struct diag *d)
+{
+	return conf_read_dirs(dirs, n_dirs, "revshelld", conf_pair, c, d);
+}
+
+/* The files, and what is wrong with them. */
+static int read_files(struct config *c, const char *file)
+{
+	static const char *const dirs[] = {"/etc/revshell", "/run/revshell",
+					   "/usr/local/lib/revshell", "/usr/lib/revshell"};
+	struct diag d = {};
+	int r = 0;
+
+	if (!file)
+		r = config_read_dirs(c, dirs, ARRAY_SIZE(dirs), &d);
+	else if (strcmp(file, "none") != 0)
+		r = conf_read_file(file, conf_pair, c, &d);
+	for (size_t i = 0; i < d.n_items; i++) {
+		_cleanup_free_ char *line = diag_format(&d.items[i]);
+
+		fprintf(stderr, "%s\n", line ? line : "out of memory");
+	}
+	diag_done(&d);
+	return r;
 }
 
 /* revshell.mode= on the kernel's command line: for the boot that went wrong, above all else. */
@@ -183,12 +297,26 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 		.mode = REVSHELL_MODE_MONITOR,
 		.log_level = LOG_INFO,
 	};
+	bool asked = false, dirs_given = false;
+	const char *file = NULL;
 	int opt, r = 0;
 
 	r = set_string(&c.pin_dir, PIN_DIR);
+	/* files first, so that the command line has the last word; but it says which, and --help
+	 * none */
 	optind = 0; /* glibc: start afresh */
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		if (opt == OPT_CONFIG)
+			file = optarg;
+		asked = asked || opt == 'h' || opt == OPT_VERSION;
+	}
+	if (r == 0 && !asked)
+		r = read_files(&c, file);
+	optind = 0;
+	opterr = 1;
 	while (r == 0 && (opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-		r = config_option(&c, opt, optarg);
+		r = config_option(&c, opt, optarg, &dirs_given);
 	if (r == 0 && optind < argc) {
 		fprintf(stderr, "revshelld: Unexpected argument '%s'\n", argv[optind]);
 		r = -EINVAL;
@@ -210,9 +338,7 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 
 void config_done(struct config *c)
 {
-	for (size_t i = 0; i < c->n_policy_dirs; i++)
-		free(c->policy_dirs[i]);
-	free(c->policy_dirs);
+	clear_dirs(c);
 	free(c->bus);
 	free(c->pin_dir);
 	*c = (struct config){};

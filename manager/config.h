@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the daemon was told on its command line, over the defaults. */
+/* What the daemon was told: command line, over configuration files, over the defaults. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,10 +30,14 @@ struct config {
 };
 
 /*
- * Reads the command line into ret_config. Returns 0, -ENOMEM, or -EINVAL after it has told the
- * mistake on standard error.
+ * Reads the command line, and the files that it does not forbid, into ret_config. Returns 0,
+ * -ENOMEM, or -EINVAL after it has told the mistakes on standard error.
  */
 int config_parse(int argc, char *const *argv, struct config *ret_config);
+
+/* revshelld.conf and revshelld.conf.d/ of these directories, the highest precedence first, into c.
+ */
+int config_read_dirs(struct config *c, const char *const *dirs, size_t n_dirs, struct diag *d);
 
 void config_done(struct config *c);
 

@@ -99,8 +99,7 @@ static int read_all(int fd, const char *path, struct diag *d, char **ret_text, s
 	return 0;
 }
 
-/* The text of a policy file; *ret_text is NULL for /dev/null, which masks. */
-static int file_read(const char *path, const struct policy_options *opts, struct diag *d,
+int policy_read_file(const char *path, const struct policy_options *opts, struct diag *d,
 		     char **ret_text, size_t *ret_size)
 {
 	_cleanup_close_ int fd = -EBADF;
@@ -137,7 +136,7 @@ int policy_load_file(const char *path, const struct policy_options *opts, struct
 	size_t size;
 	int err;
 
-	err = file_read(path, opts, d, &text, &size);
+	err = policy_read_file(path, opts, d, &text, &size);
 	if (err < 0)
 		return err;
 	if (!text) {
@@ -264,7 +263,7 @@ static int file_list_load(const struct file_list *l, const struct policy_options
 		_cleanup_free_ char *text = NULL;
 		size_t size;
 
-		err = file_read(l->files[i].path, opts, d, &text, &size);
+		err = policy_read_file(l->files[i].path, opts, d, &text, &size);
 		if (err == 0 && text)
 			err = policy_parse_text(text, size, l->files[i].path, opts, d, set);
 		if (err == -ENOMEM)

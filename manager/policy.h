@@ -400,6 +400,13 @@ int policy_load_file(const char *path, const struct policy_options *opts, struct
 		     struct policy_set *set);
 
 /*
+ * The text of a file that is root's or the caller's, and nobody else's to write; *ret_text is NULL
+ * for /dev/null, which masks. At most YAML_MAX_SIZE bytes. -EINVAL with errors in d, or -ENOMEM.
+ */
+int policy_read_file(const char *path, const struct policy_options *opts, struct diag *d,
+		     char **ret_text, size_t *ret_size);
+
+/*
  * Loads the files *.yaml and *.yml of several directories, highest precedence first: a name in an
  * earlier directory hides the same base name in later ones, a link to /dev/null masks it; load
  * order is by base name. Two policies of one metadata.name are an error. Files not owned by root

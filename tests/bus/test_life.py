@@ -5,7 +5,7 @@ import signal
 import socket
 import unittest
 
-from harness import DAEMON, FAKE, BusTest, policy, run, wait_for
+from harness import DAEMON, FAKE, SOURCE, BusTest, policy, run, wait_for
 
 
 class Start(BusTest):
@@ -96,6 +96,37 @@ class Start(BusTest):
         self.assertEqual(self.get("EffectiveMode"), "enforce")
         r = self.daemon_run("--override-fallback=maybe")
         self.assertEqual(r.code, 2, r)
+
+    def configuration(self, text):
+        path = os.path.join(self.dir, "revshelld.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def test_configuration_file(self):
+        path = self.configuration("[Daemon]\nBackend=none\nMode=enforce\nLogLevel=debug\n")
+        self.daemon, self.args = DAEMON, []
+        self.start_daemon("--config=" + path)
+        self.assertEqual((self.get("Backend"), self.get("Mode")), ("none", "enforce"))
+        self.stop_daemon()
+        # the shipped one says nothing but the defaults
+        self.start_daemon("--config=" + os.path.join(SOURCE, "systemd", "revshelld.conf"),
+                          "--backend=none")
+        self.assertEqual(self.get("Mode"), "monitor")
+        self.stop_daemon()
+        # the command line stands above it
+        self.start_daemon("--config=" + path, "--mode=monitor")
+        self.assertEqual((self.get("Backend"), self.get("Mode")), ("none", "monitor"))
+
+    def test_bad_configuration_file(self):
+        path = self.configuration("[Daemon]\nBackend=none\n  Colour=blue\n")
+        r = self.daemon_run("--config=" + path, "--policy-dir", self.policies)
+        self.assertEqual((r.code, r.err), (2, path + ':3:3: error: unknown key "Colour"\n'))
+        r = self.daemon_run("--config=" + self.dir + "/missing")
+        self.assertEqual(r.code, 2, r)
+        self.assertIn("/missing: error: cannot be read", r.err)
+        # whoever asks for help gets it
+        self.assertEqual(self.daemon_run("--config=" + path, "--help").code, 0)
 
     def test_policies_are_read_first(self):
         # Or it would end with 3.

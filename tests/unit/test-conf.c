@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* revshelld.conf: its form, its mistakes with their places, and which of several files counts. */
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "config.h"
+#include "policy-helpers.h"
+
+/* Everything that is read, as "SECTION.KEY=VALUE;". */
+static int collect(const char *section, const char *key, const char *value,
+		   struct diag_pos position, struct diag *d, void *userdata)
+{
+	char *text = userdata;
+
+	if (strcmp(key, "Refused") == 0) {
+		diag_error(d, position, "refused", "refused");
+		return -EINVAL;
+	}
+	sprintf(text + strlen(text), "%s.%s=%s;", section, key, value);
+	return 0;
+}
+
+static void assert_read(const char *text, const char *expected)
+{
+	char found[512] = "";
+	struct diag d = {};
+
+	assert_int_equal(conf_parse(text, strlen(text), "f", collect, found, &d), 0);
+	assert_string_equal(found, expected);
+	assert_int_equal(d.n_items, 0);
+	diag_done(&d);
+}
+
+static void test_form(void **state)
+{
+	assert_read("", "");
+	assert_read("\n\n# [A]\n;B=1\n \t\n", "");
+	assert_read("[A]\nB=1\n[C]\nD=x y = z\nE=", "A.B=1;C.D=x y = z;C.E=;");
+	assert_read("  [A]  \r\n\tB \t=  1 \t\r\n", "A.B=1;");
+	assert_read("B=1", ".B=1;");
+}
+
+static void assert_wrong(const char *text, size_t size, const char *expected, const char *rest)
+{
+	char found[512] = "";
+	struct diag d = {};
+	_cleanup_free_ char *line = NULL;
+
+	assert_int_equal(conf_parse(text, size, "f", collect, found, &d), -EINVAL);
+	assert_int_equal(d.n_errors, 1);
+	line = diag_format(&d.items[0]);
+	assert_string_equal(line, expected);
+	assert_string_equal(found, rest);
+	diag_done(&d);
+}
+
+static void test_mistakes(void **state)
+{
+	static const char nul[] = "[A]\nB=\0";
+	_cleanup_free_ char *big = calloc(1, CONF_MAX_SIZE + 1);
+
+	/* each is told, and the rest is read all the same */
+	assert_wrong("[A]\n B\nC=1\n", 10, "f:2:2: error: neither a section nor KEY=VALUE",
+		     "A.C=1;");
+	assert_wrong("[A\nC=1\n", 7, "f:1:1: error: a section is a word in brackets, [Daemon]",
+		     ".C=1;");
+	assert_wrong("[]\n", 3, "f:1:1: error: a section is a word in brackets, [Daemon]", "");
+	assert_wrong("[A]\n  B-C=1\n", 12, "f:2:3: error: a key consists of letters and digits",
+		     "");
+	assert_wrong("=1\n", 3, "f:1:1: error: a key consists of letters and digits", "");
+	assert_wrong("[A]\nRefused=1\nB=1", 17, "f:2:1: error: refused", "A.B=1;");
+	assert_wrong(nul, sizeof(nul) - 1, "f: error: a NUL byte", "");
+	memset(big, '\n', CONF_MAX_SIZE + 1);
+	assert_read("", "");
+	assert_wrong(big, CONF_MAX_SIZE + 1, "f: error: more than the 65536 bytes allowed", "");
+}
+
+struct fixture {
+	char root[32];
+	char *dirs[2];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	char path[64];
+
+	strcpy(f->root, "/tmp/revshell-test-XXXXXX");
+	if (!mkdtemp(f->root))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (asprintf(&f->dirs[i], "%s/%d", f->root, i) < 0 || mkdir(f->dirs[i], 0755) < 0)
+			return -1;
+		snprintf(path, sizeof(path), "%s/revshelld.conf.d", f->dirs[i]);
+		if (mkdir(path, 0755) < 0)
+			return -1;
+	}
+	*state = f;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	nftw(f->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	for (int i = 0; i < 2; i++)
+		free(f->dirs[i]);
+	free(f);
+	return 0;
+}
+
+static void put(const struct fixture *f, int dir, const char *name, const char *value, mode_t mode)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", f->dirs[dir], name);
+	unlink(path);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fprintf(file, "[Daemon]\n%s\n", value);
+	fclose(file);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static int read_all(const struct fixture *f, struct config *c, struct diag *d)
+{
+	return config_read_dirs(c, (const char *const *)f->dirs, 2, d);
+}
+
+static void assert_level(const struct fixture *f, int expected)
+{
+	struct config c = {.log_level = -1};
+	struct diag d = {};
+
+	assert_int_equal(read_all(f, &c, &d), 0);
+	assert_int_equal(c.log_level, expected);
+	config_done(&c);
+	diag_done(&d);
+}
+
+static void test_precedence(void **state)
+{
+	const struct fixture *f = *state;
+	char path[128];
+
+	assert_level(f, -1);
+	put(f, 1, "revshelld.conf", "LogLevel=1", 0644);
+	assert_level(f, 1);
+	put(f, 0, "revshelld.conf", "LogLevel=2", 0644);
+	assert_level(f, 2);
+	/* the last by name, wherever it is; not by another ending */
+	put(f, 1, "revshelld.conf.d/20.conf", "LogLevel=3", 0644);
+	put(f, 0, "revshelld.conf.d/10.conf", "LogLevel=4", 0644);
+	put(f, 0, "revshelld.conf.d/30.conf~", "LogLevel=5", 0644);
+	assert_level(f, 3);
+	put(f, 0, "revshelld.conf.d/20.conf", "LogLevel=6", 0644);
+	assert_level(f, 6);
+	snprintf(path, sizeof(path), "%s/revshelld.conf.d/20.conf", f->dirs[0]);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/dev/null", path), 0);
+	assert_level(f, 4);
+}
+
+static void assert_error(const struct fixture *f, const char *value, const char *expected)
+{
+	struct config c = {};
+	struct diag d = {};
+	_cleanup_free_ char *line = NULL;
+
+	put(f, 0, "revshelld.conf", value, 0644);
+	assert_int_equal(read_all(f, &c, &d), -EINVAL);
+	assert_int_equal(d.n_errors, 1);
+	line = diag_format(&d.items[0]);
+	assert_non_null(strstr(line, expected));
+	config_done(&c);
+	diag_done(&d);
+}
+
+static void test_values(void **state)
+{
+	const struct fixture *f = *state;
+	struct config c = {};
+	struct diag d = {};
+
+	put(f, 0, "revshelld.conf",
+	    "Backend=kprobe\nOverrideFallback=sigkill\nMode=enforce\nPolicyDirectory=/a\n"
+	    "PolicyDirectory=\nPolicyDirectory=/b\nPolicyDirectory=/"
+	    "c\nPinDirectory=none\nBus=session",
+	    0644);
+	assert_int_equal(read_all(f, &c, &d), 0);
+	assert_int_equal(c.backend, BACKEND_KPROBE);
+	assert_int_equal(c.fallback, FALLBACK_SIGKILL);
+	assert_int_equal(c.mode, REVSHELL_MODE_ENFORCE);
+	assert_non_null(c.mode_source);
+	assert_int_equal(c.n_policy_dirs, 2);
+	assert_string_equal(c.policy_dirs[0], "/b");
+	assert_null(c.pin_dir);
+	assert_string_equal(c.bus, "session");
+	config_done(&c);
+	diag_done(&d);
+
+	assert_error(
+		f, "Backend=magic",
+		"revshelld.conf:2:1: error: Backend is auto, lsm, fmod-ret, kprobe, none, not");
+	assert_error(f, "Mode=off", "Mode is enforce or monitor");
+	assert_error(f, "OverrideFallback=maybe", "OverrideFallback is none, sigkill or monitor");
+	assert_error(f, "PinDirectory=here", "PinDirectory is a path, or none");
+	assert_error(f, "Bus=nowhere", "Bus is system, session, or an address");
+	assert_error(f, "LogLevel=8", "LogLevel is emerg .. debug");
+	assert_error(f, "backend=lsm", "unknown key \"backend\"");
+	assert_error(f, "[Other]\nBackend=lsm", "there is no section [Other]");
+}
+
+static void test_trust(void **state)
+{
+	const struct fixture *f = *state;
+	struct config c = {};
+	struct diag d = {};
+
+	put(f, 0, "revshelld.conf", "LogLevel=1", 0666);
+	assert_int_equal(read_all(f, &c, &d), -EINVAL);
+	assert_string_equal(d.items[0].code, "unsafe-mode");
+	config_done(&c);
+	diag_done(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_form),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trust, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
