@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* revshelld.conf: its form, its mistakes with their places, and which of several files counts. */
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf.h"
 #include "config.h"
 #include "policy-helpers.h"
+#include "ranked-dirs.h"
 
 /* Everything that is read, as "SECTION.KEY=VALUE;". */
 static int collect(const char *section, const char *key, const char *value,
@@ -77,51 +77,14 @@ static void test_mistakes(void **state)
 	assert_wrong(big, CONF_MAX_SIZE + 1, "f: error: more than the 65536 bytes allowed", "");
 }
 
-struct fixture {
-	char root[32];
-	char *dirs[2];
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	char path[64];
-
-	strcpy(f->root, "/tmp/revshell-test-XXXXXX");
-	if (!mkdtemp(f->root))
-		return -1;
-	for (int i = 0; i < 2; i++) {
-		if (asprintf(&f->dirs[i], "%s/%d", f->root, i) < 0 || mkdir(f->dirs[i], 0755) < 0)
-			return -1;
-		snprintf(path, sizeof(path), "%s/revshelld.conf.d", f->dirs[i]);
-		if (mkdir(path, 0755) < 0)
-			return -1;
-	}
-	*state = f;
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	nftw(f->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	for (int i = 0; i < 2; i++)
-		free(f->dirs[i]);
-	free(f);
-	return 0;
-}
-
-static void put(const struct fixture *f, int dir, const char *name, const char *value, mode_t mode)
+static void put(const struct ranked_dirs *f, int dir, const char *name, const char *value,
+		mode_t mode)
 {
 	char path[128];
 	FILE *file;
 
+	snprintf(path, sizeof(path), "%s/revshelld.conf.d", f->dirs[dir]);
+	(void)mkdir(path, 0755);
 	snprintf(path, sizeof(path), "%s/%s", f->dirs[dir], name);
 	unlink(path);
 	file = fopen(path, "we");
@@ -131,12 +94,12 @@ static void put(const struct fixture *f, int dir, const char *name, const char *
 	assert_int_equal(chmod(path, mode), 0);
 }
 
-static int read_all(const struct fixture *f, struct config *c, struct diag *d)
+static int read_all(const struct ranked_dirs *f, struct config *c, struct diag *d)
 {
-	return config_read_dirs(c, (const char *const *)f->dirs, 2, d);
+	return config_read_dirs(c, (const char *const *)f->dirs, N_DIRS, d);
 }
 
-static void assert_level(const struct fixture *f, int expected)
+static void assert_level(const struct ranked_dirs *f, int expected)
 {
 	struct config c = {.log_level = -1};
 	struct diag d = {};
@@ -149,7 +112,7 @@ static void assert_level(const struct fixture *f, int expected)
 
 static void test_precedence(void **state)
 {
-	const struct fixture *f = *state;
+	const struct ranked_dirs *f = *state;
 	char path[128];
 
 	assert_level(f, -1);
@@ -170,7 +133,7 @@ static void test_precedence(void **state)
 	assert_level(f, 4);
 }
 
-static void assert_error(const struct fixture *f, const char *value, const char *expected)
+static void assert_error(const struct ranked_dirs *f, const char *value, const char *expected)
 {
 	struct config c = {};
 	struct diag d = {};
@@ -187,7 +150,7 @@ static void assert_error(const struct fixture *f, const char *value, const char 
 
 static void test_values(void **state)
 {
-	const struct fixture *f = *state;
+	const struct ranked_dirs *f = *state;
 	struct config c = {};
 	struct diag d = {};
 
@@ -222,7 +185,7 @@ static void test_values(void **state)
 
 static void test_trust(void **state)
 {
-	const struct fixture *f = *state;
+	const struct ranked_dirs *f = *state;
 	struct config c = {};
 	struct diag d = {};
 
@@ -238,9 +201,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_mistakes),
-		cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_trust, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_precedence, ranked_dirs_setup,
+						ranked_dirs_teardown),
+		cmocka_unit_test_setup_teardown(test_values, ranked_dirs_setup,
+						ranked_dirs_teardown),
+		cmocka_unit_test_setup_teardown(test_trust, ranked_dirs_setup,
+						ranked_dirs_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,51 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Policy files and directories: order, masks, trust, and that a failure changes nothing. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "policy-helpers.h"
+#include "ranked-dirs.h"
 
 /* What the daemon uses: files must be trusted, values are looked up. */
 static const struct policy_options strict = {};
-
-struct fixture {
-	char root[32];
-	char *dirs[3]; /* root/0 .. root/2, the first two exist */
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	strcpy(f->root, "/tmp/revshell-test-XXXXXX");
-	if (!mkdtemp(f->root))
-		return -1;
-	for (int i = 0; i < 3; i++) {
-		if (asprintf(&f->dirs[i], "%s/%d", f->root, i) < 0)
-			return -1;
-		if (i < 2 && mkdir(f->dirs[i], 0755) < 0)
-			return -1;
-	}
-	*state = f;
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	nftw(f->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	for (int i = 0; i < 3; i++)
-		free(f->dirs[i]);
-	free(f);
-	return 0;
-}
 
 static char *join(const char *dir, const char *name)
 {
@@ -108,7 +70,7 @@ static void check_dirs(char *const *dirs, size_t n, const struct policy_options 
 
 static void test_order(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 
 	write_policy(f->dirs[1], "10-a.yaml", "one");
 	write_policy(f->dirs[0], "20-b.yml", "two");
@@ -124,7 +86,7 @@ static void test_order(void **state)
 
 static void test_masks(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	_cleanup_free_ char *alias = join(f->dirs[0], "05-link.yaml");
 
 	write_policy(f->dirs[1], "10-a.yaml", "one");
@@ -141,7 +103,7 @@ static void test_masks(void **state)
 
 static void test_missing(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	_cleanup_free_ char *file = join(f->dirs[0], "10-a.yaml");
 	char *const file_as_dir[] = {file};
 
@@ -154,7 +116,7 @@ static void test_missing(void **state)
 
 static void test_bad_files(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	_cleanup_free_ char *path = join(f->dirs[0], "50-bad.yaml");
 	_cleanup_free_ char *big = malloc(2 * 1024 * 1024);
 
@@ -197,7 +159,7 @@ static void test_bad_files(void **state)
 
 static void test_trust(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	_cleanup_free_ char *path = join(f->dirs[0], "10-a.yaml");
 
 	write_policy(f->dirs[0], "10-a.yaml", "one");
@@ -222,7 +184,7 @@ static void test_trust(void **state)
 
 static void test_file_count(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	char name[32];
 
 	for (unsigned int i = 0; i < POLICY_MAX_FILES; i++) {
@@ -245,7 +207,7 @@ static void test_file_count(void **state)
 
 static void test_load_file(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	_cleanup_free_ char *path = join(f->dirs[0], "a");
 	struct policy_set set = {};
 	struct diag d = {};
@@ -268,7 +230,7 @@ static void test_load_file(void **state)
 /* A failed load leaves the set as it was, whatever was good in it. */
 static void test_transaction(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	struct policy_set set = {};
 	struct diag d = {};
 
@@ -294,7 +256,7 @@ static void test_transaction(void **state)
 /* Values of matchBinaries that are links match what they lead to as well. */
 static void test_symlinks(void **state)
 {
-	struct fixture *f = *state;
+	struct ranked_dirs *f = *state;
 	_cleanup_free_ char *target = join(f->dirs[0], "dash");
 	_cleanup_free_ char *shell = join(f->dirs[0], "sh");
 	_cleanup_free_ char *second = join(f->dirs[0], "ash");
@@ -380,7 +342,7 @@ static void test_users(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, ranked_dirs_setup, ranked_dirs_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_order),     TEST(test_masks),	      TEST(test_missing),
 		TEST(test_bad_files), TEST(test_trust),	      TEST(test_file_count),
