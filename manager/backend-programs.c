@@ -3,7 +3,9 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -285,4 +287,44 @@ int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **re
 			return r;
 	}
 	return 0;
+}
+
+uint64_t backend_attached_hooks(const struct backend *b)
+{
+	uint64_t hooks = 0;
+
+	for (size_t i = 0; i < n_backend_programs; i++)
+		if (b->links[i] && backend_programs[i].hook < REVSHELL_HOOK_MAX)
+			hooks |= 1ULL << backend_programs[i].hook;
+	return hooks;
+}
+
+/* What one map is charged for, its rule sets' inner maps apart. */
+static uint64_t map_bytes(int fd)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	char path[48], line[128];
+	uint64_t bytes = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock:%" SCNu64, &bytes) == 1)
+			break;
+	return bytes;
+}
+
+uint64_t backend_map_bytes(const struct backend *b)
+{
+	uint64_t sum = 0;
+	struct bpf_map *map;
+
+	if (!b->skel)
+		return 0;
+	bpf_object__for_each_map(map, b->skel->obj)
+	{
+		if (bpf_map__fd(map) >= 0)
+			sum += map_bytes(bpf_map__fd(map));
+	}
+	return sum;
 }

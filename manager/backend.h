@@ -113,5 +113,11 @@ int backend_disarm(const char *pin_dir);
 /* Where it pins, or NULL. */
 const char *backend_pin_dir(const struct backend *b);
 
+/* Bit per enum revshell_hook on which a program is attached now. */
+uint64_t backend_attached_hooks(const struct backend *b);
+
+/* Bytes of kernel memory that its maps are charged for, as /proc/self/fdinfo tells; 0: unknown. */
+uint64_t backend_map_bytes(const struct backend *b);
+
 /* The result of the self-test in words, for status and doctor. */
 const char *backend_selftest_result(const struct backend *b);

@@ -36,8 +36,8 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return bus_send_and_unref(reply, r);
 }
 
-/* The hooks that policies may name under this backend. */
-static int append_hooks(sd_bus_message *reply, const struct ruleset_options *opts)
+/* Names of hooks, as an entry of the reply. */
+static int append_hooks(sd_bus_message *reply, const char *key, uint64_t hooks)
 {
 	static const char *const names[] = {
 #define X(id, name) name,
@@ -48,13 +48,13 @@ static int append_hooks(sd_bus_message *reply, const struct ruleset_options *opt
 
 	r = sd_bus_message_open_container(reply, 'e', "sv");
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", "hooks");
+		r = sd_bus_message_append(reply, "s", key);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'v', "as");
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "s");
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++)
-		if (!opts->hooks || opts->hooks >> i & 1)
+		if (hooks >> i & 1)
 			r = sd_bus_message_append(reply, "s", names[i]);
 	for (int i = 0; r >= 0 && i < 3; i++)
 		r = sd_bus_message_close_container(reply);
@@ -77,6 +77,11 @@ int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error 
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "{sv}");
 	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "can-deny", "b",
+					  (int)!opts.cannot_deny, "degraded", "u",
+					  (uint32_t)manager_count_degraded(b->manager), "map-bytes",
+					  "t", backend_map_bytes(backend));
+	if (r >= 0)
 		r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "backend", "s",
 					  backend_kind_name(backend_get_kind(backend)), "self-test",
 					  "s", self_test ? self_test : "", "abi", "u",
@@ -84,7 +89,9 @@ int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error 
 					  (int)backend_is_persistent(backend), "track-sock", "b",
 					  (int)!opts.no_track_sock);
 	if (r >= 0)
-		r = append_hooks(reply, &opts);
+		r = append_hooks(reply, "hooks", opts.hooks ? opts.hooks : ~0ULL);
+	if (r >= 0)
+		r = append_hooks(reply, "attached", backend_attached_hooks(backend));
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return bus_send_and_unref(reply, r);

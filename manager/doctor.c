@@ -144,7 +144,7 @@ static int check_lsm(struct doctor *d)
 		return -ENOMEM;
 	}
 	return tell(d, DOCTOR_WARN, "lsm-list", hint,
-		    "bpf is not in %s: only the fmod-ret backend is left", d->lsm);
+		    "bpf is not in %s: the fmod-ret and kprobe backends are left", d->lsm);
 }
 
 /* What leaves fmod_ret programs out at times; it matters where they are all there is. */
@@ -164,6 +164,19 @@ static int check_preemption(struct doctor *d)
 			    "boot with bpf in lsm=, or with preempt=voluntary",
 			    "%s: the kernel leaves fmod_ret programs out at times", text);
 	return tell(d, DOCTOR_OK, "preemption", NULL, "%s", text);
+}
+
+/* The last resort, which reports and kills after the fact. */
+static int check_kprobes(struct doctor *d)
+{
+	char text[16];
+	int r = read_line(d, "/sys/bus/event_source/devices/kprobe/type", text, sizeof(text));
+
+	if (r == 0)
+		return tell(d, DOCTOR_OK, "kprobes", NULL,
+			    "the kprobe backend could run, which cannot deny");
+	return tell(d, has_word(d->lsm, "bpf", ",") ? DOCTOR_OK : DOCTOR_WARN, "kprobes", NULL,
+		    "no kprobes: %s", strerror(-r));
 }
 
 static int check_lockdown(struct doctor *d)
@@ -281,8 +294,9 @@ static int check_pins(struct doctor *d)
 int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata)
 {
 	static int (*const checks[])(struct doctor * d) = {
-		check_kernel, check_btf,    check_lsm,	   check_preemption, check_lockdown,
-		check_bpffs,  check_ptrace, check_cmdline, check_policies,   check_pins,
+		check_kernel,  check_btf,      check_lsm,   check_preemption,
+		check_kprobes, check_lockdown, check_bpffs, check_ptrace,
+		check_cmdline, check_policies, check_pins,
 	};
 	struct doctor d = {.opts = opts, .fn = fn, .userdata = userdata};
 	int r = 0;

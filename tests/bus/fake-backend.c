@@ -237,3 +237,13 @@ const char *backend_pin_dir(const struct backend *b)
 {
 	return NULL;
 }
+
+uint64_t backend_attached_hooks(const struct backend *b)
+{
+	return 1ULL << REVSHELL_HOOK_CONNECT | 1ULL << REVSHELL_HOOK_LISTEN;
+}
+
+uint64_t backend_map_bytes(const struct backend *b)
+{
+	return 4096;
+}

@@ -152,6 +152,10 @@ class Modes(BusTest):
         self.assertEqual(found["persistent"]["data"], False)
         self.assertEqual(found["abi"]["data"], abi_number())
         self.assertIn("socket_connect", found["hooks"]["data"])
+        self.assertIn("tcp_close", found["hooks"]["data"])
+        self.assertEqual(found["attached"]["data"], ["socket_connect", "socket_listen"])
+        self.assertEqual(found["map-bytes"]["data"], 4096)
+        self.assertEqual((found["can-deny"]["data"], found["degraded"]["data"]), (True, 0))
 
     def test_diagnose(self):
         found = {f[1]: f for f in self.call("Diagnose")[0]}

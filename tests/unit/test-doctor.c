@@ -110,6 +110,9 @@ static void test_kernel(void **state)
 	assert_found(h, "lockdown", DOCTOR_OK, "[integrity]", "");
 	put(h, "/sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
 	assert_found(h, "lockdown", DOCTOR_FAIL, "confidentiality", "integrity");
+	assert_found(h, "kprobes", DOCTOR_WARN, "no kprobes", "");
+	put(h, "/sys/bus/event_source/devices/kprobe/type", "6\n");
+	assert_found(h, "kprobes", DOCTOR_OK, "cannot deny", "");
 }
 
 static void test_lsm(void **state)
@@ -118,7 +121,7 @@ static void test_lsm(void **state)
 
 	assert_found(h, "lsm-list", DOCTOR_SKIP, "No such file", "securityfs");
 	put(h, "/sys/kernel/security/lsm", "lockdown,yama,bpfx,apparmor\n");
-	assert_found(h, "lsm-list", DOCTOR_WARN, "only the fmod-ret",
+	assert_found(h, "lsm-list", DOCTOR_WARN, "fmod-ret and kprobe",
 		     "lsm=lockdown,yama,bpfx,apparmor,bpf");
 	put(h, "/etc/debian_version", "12\n");
 	assert_found(h, "lsm-list", DOCTOR_WARN, "", "update-grub and reboot");

@@ -134,7 +134,7 @@ quietly_gone() {
 seen() { grep -q "^$1 " "$T/lines"; }
 
 try_backend() {
-	local PIN_DIR=/sys/fs/bpf/revshell-$backend call
+	local PIN_DIR=/sys/fs/bpf/revshell-$backend call can_deny
 
 	rm -rf "$T/policies"
 	policy_of deny "$target" 'Override, argError: -13'
@@ -150,6 +150,13 @@ try_backend() {
 	fi
 	start_daemon "$T/policies" "--backend=$backend" || return
 	check_equal "$backend: it is the one in use" "$backend" "$(ctl status --json=short | jq -r .backend)"
+	can_deny=true
+	! cannot deny || can_deny=false
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --json=short call org.revshell1 /org/revshell1 org.revshell1.Manager \
+		GetCapabilities >"$T/capabilities"
+	check_equal "$backend: what it says of itself" "[\"$backend\",$can_deny,true,true]" "$(jq -c \
+		'.data[0] | [.backend.data, .["can-deny"].data, (.attached.data | index("tcp_close") != null), .["map-bytes"].data > 100000]' \
+		"$T/capabilities")"
 	follow_events
 	PROBE=$watched check_allowed "$backend: what is only watched may connect" --send hello tcp4 connect 127.0.0.1 4444
 	PROBE=$watched check_allowed "$backend: and listen" tcp4 listen 127.0.0.1 4447
