@@ -112,7 +112,6 @@ struct rs_match {
 	__u64 live;    /* AND of the folds */
 	__u64 answers; /* to the predicates; 0 if the hook asks none */
 	__u32 hook;
-	__u32 pad;
 	__u32 row[RS_ROWS] __attribute__((aligned(8))); /* by dimension; 0 where it is not in use */
 };
 

@@ -53,10 +53,7 @@ static __always_inline void event_fill_sockaddr(struct revshell_event *ev, struc
 	out->len = len;
 	call_read_addr(call);
 	out->port = bpf_ntohs(call->sa.port);
-	if (call->family == AF_INET)
-		*(__be32 *)out->addr = call->sa.in4;
-	else
-		__builtin_memcpy(out->addr, call->sa.in6, sizeof(out->addr));
+	call_copy_addr(call, (__be32 *)out->addr);
 	if (call->family == AF_UNIX && len > 2) {
 		__u32 n = len - 2;
 

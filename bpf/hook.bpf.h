@@ -313,3 +313,29 @@ static __always_inline int verdict_return(__s64 error)
 		return -EPERM;
 	return error;
 }
+
+/*
+ * The programs of a hook that can refuse: rs_lsm_NAME and rs_fmod_NAME or, compiled for probing,
+ * rs_kprobe_NAME, which only sees. verdict: an expression of ctx and the arguments that follow.
+ */
+#ifdef RS_PROBING
+#define RS_VERDICT(name, hook, verdict, ...)            \
+	SEC("?kprobe/security_" #hook)                  \
+	int BPF_KPROBE(rs_kprobe_##name, ##__VA_ARGS__) \
+	{                                               \
+		verdict;                                \
+		return 0;                               \
+	}
+#else
+#define RS_VERDICT(name, hook, verdict, ...)        \
+	SEC("?lsm/" #hook)                          \
+	int BPF_PROG(rs_lsm_##name, ##__VA_ARGS__)  \
+	{                                           \
+		return verdict;                     \
+	}                                           \
+	SEC("?fmod_ret/security_" #hook)            \
+	int BPF_PROG(rs_fmod_##name, ##__VA_ARGS__) \
+	{                                           \
+		return verdict;                     \
+	}
+#endif

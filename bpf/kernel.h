@@ -346,5 +346,3 @@ struct bpf_iter__task {
 };
 
 #pragma clang attribute pop
-
-/* User-space layouts; read whole, never relocated. */

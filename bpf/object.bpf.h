@@ -48,7 +48,17 @@ static __always_inline void call_read_addr(struct rs_call *call)
 	call->sa_known = true;
 }
 
-/* The same by two loads, where the verifier knows the address; it knows 16 bytes of it. */
+/* The address alone, into four words that were zero. */
+static __always_inline void call_copy_addr(const struct rs_call *call, __be32 *to)
+{
+	if (call->family == AF_INET)
+		to[0] = call->sa.in4;
+	else
+		__builtin_memcpy(to, call->sa.in6, sizeof(call->sa.in6));
+}
+
+/* What call_read_addr() reads, by two loads, where the verifier knows the address; it knows 16
+ * bytes of it. */
 static __always_inline struct rs_addr addr_load(const struct sockaddr *address, __u32 family)
 {
 	struct rs_addr addr = {};

@@ -62,10 +62,7 @@ static __noinline __attribute__((unused)) __u64 rate_ask(const struct revshell_h
 		call_read_addr(call);
 		scratch->rate.sa_family = call->family;
 		scratch->rate.sa_port = call->sa.port;
-		if (call->family == AF_INET)
-			*(__be32 *)scratch->rate.sa_addr = call->sa.in4;
-		else
-			__builtin_memcpy(scratch->rate.sa_addr, call->sa.in6, sizeof(call->sa.in6));
+		call_copy_addr(call, (__be32 *)scratch->rate.sa_addr);
 	}
 	for (int i = 0; i < REVSHELL_INTS; i++)
 		scratch->rate.ints[i] = call->ints[i];

@@ -162,7 +162,13 @@ int ctl_get_source(struct ctl *c, const char *action, const char *id, char **ret
 
 /* offline.c */
 
-/* The policies of a file or a directory. Returns as policy_load_file does. */
+/* As the daemon's backend compiles, on a host whose namespaces need not be known here. */
+struct ruleset_options ctl_offline_options(void);
+
+/*
+ * The policies of a file or a directory, or (path NULL) of the package's directories. Returns as
+ * policy_load_file does.
+ */
 int ctl_load_policies(char *path, const struct policy_options *opts, struct diag *d,
 		      struct policy_set *set);
 
@@ -208,6 +214,12 @@ void ctl_rules_done(struct ctl_rules *r);
 int ctl_print_report(const struct ctl *c, json_t *report);
 
 /* output.c */
+
+/* The text of a key, "" if there is none. */
+const char *ctl_text(const json_t *obj, const char *key);
+
+/* Prints what policies and events say, whatever bytes they put there. */
+void ctl_put_quoted(const char *s);
 
 /* Prints as --json asks and drops the reference; with CTL_JSON_OFF as if pretty. */
 int ctl_print_json(const struct ctl *c, json_t *value);

@@ -126,7 +126,7 @@ static void put_sock(struct sim_call *call, const json_t *sock, bool connecting)
 
 	if (parse_named(sock, "family", policy_family_parse, &o->sk_family))
 		facts_know(call, SIM_DIM(SK_FAMILY));
-	if (parse_named(sock, "type", facts_parse_type, &o->sk_type))
+	if (parse_named(sock, "type", event_type_parse, &o->sk_type))
 		facts_know(call, SIM_DIM(SK_TYPE));
 	if (parse_named(sock, "protocol", policy_protocol_parse, &o->sk_protocol))
 		facts_know(call, SIM_DIM(SK_PROTOCOL));
@@ -256,7 +256,7 @@ bool facts_of_event(const json_t *event, const struct ruleset *rs,
 {
 	const json_t *body = facts_event_body(event);
 	const char *name = text(body, "hook");
-	enum revshell_hook hook = name ? sim_hook_parse(name) : REVSHELL_HOOK_MAX;
+	enum revshell_hook hook = name ? ruleset_hook_parse(name) : REVSHELL_HOOK_MAX;
 
 	if (hook == REVSHELL_HOOK_MAX || !json_is_string(json_object_get(body, "policy_name")) ||
 	    !json_is_string(json_object_get(body, "function_name")))

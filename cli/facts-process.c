@@ -12,7 +12,7 @@ static bool parse_user(const char *s, uint64_t *ret_id)
 {
 	const struct passwd *pw;
 
-	if (facts_parse_number(s, UINT32_MAX, ret_id))
+	if (number_parse_decimal(s, UINT32_MAX, ret_id))
 		return true;
 	pw = getpwnam(s);
 	if (pw)
@@ -24,7 +24,7 @@ static bool parse_group(const char *s, uint64_t *ret_id)
 {
 	const struct group *gr;
 
-	if (facts_parse_number(s, UINT32_MAX, ret_id))
+	if (number_parse_decimal(s, UINT32_MAX, ret_id))
 		return true;
 	gr = getgrnam(s);
 	if (gr)
@@ -93,7 +93,7 @@ static int read_pids(const struct ctl *c, struct ctl_operation *o, struct sim_ca
 	uint64_t number;
 
 	if (pid) {
-		if (!facts_parse_number(pid, INT32_MAX, &number))
+		if (!number_parse_decimal(pid, INT32_MAX, &number))
 			return facts_bad_value("pid", pid, NULL);
 		p->pids[0] = p->nspids[0] = (uint32_t)number;
 		facts_know(call, SIM_FACT(PID) | SIM_FACT(NSPID));
@@ -103,7 +103,7 @@ static int read_pids(const struct ctl *c, struct ctl_operation *o, struct sim_ca
 	if (!split(o, ancestors, parts, ARRAY_SIZE(parts), &n))
 		return facts_bad_value("ancestors", ancestors, "Hint: at most 7 PIDs.");
 	for (size_t i = 0; i < n; i++) {
-		if (!facts_parse_number(parts[i], INT32_MAX, &number))
+		if (!number_parse_decimal(parts[i], INT32_MAX, &number))
 			return facts_bad_value("ancestors", ancestors, NULL);
 		p->pids[i + 1] = p->nspids[i + 1] = (uint32_t)number;
 	}
@@ -127,7 +127,7 @@ static int read_stdio(const struct ctl *c, struct ctl_operation *o, struct sim_c
 	if (!split(o, s, parts, ARRAY_SIZE(parts), &n))
 		n = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (!facts_parse_number(parts[i], 2, &fd))
+		if (!number_parse_decimal(parts[i], 2, &fd))
 			return facts_bad_value("stdio", s,
 					       "Hint: none, socket, or descriptors as 0,1.");
 		call->process.stdio |= 1U << fd;

@@ -2,7 +2,6 @@
 /* The facts of a call from the command line; what is not told stays unknown. */
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,22 +19,13 @@ int facts_bad_value(const char *option, const char *value, const char *hint)
 
 /* Numbers and names */
 
-bool facts_parse_number(const char *s, uint64_t max, uint64_t *ret_number)
-{
-	char *end;
-
-	errno = 0;
-	*ret_number = strtoull(s, &end, 10);
-	return isdigit((unsigned char)s[0]) && !*end && !errno && *ret_number <= max;
-}
-
 bool facts_parse_name(const char *s, const char *prefix, int (*parse)(const char *s), uint64_t max,
 		      uint64_t *ret_number)
 {
 	char text[64];
 	int n;
 
-	if (facts_parse_number(s, max, ret_number))
+	if (number_parse_decimal(s, max, ret_number))
 		return true;
 	snprintf(text, sizeof(text), "%s%s",
 		 strncasecmp(s, prefix, strlen(prefix)) == 0 ? "" : prefix, s);
@@ -44,27 +34,6 @@ bool facts_parse_name(const char *s, const char *prefix, int (*parse)(const char
 	n = parse(text);
 	*ret_number = (uint64_t)n;
 	return n >= 0;
-}
-
-int facts_parse_type(const char *s)
-{
-	static const struct {
-		const char *name;
-		int type;
-	} types[] = {
-		{"SOCK_STREAM", SOCK_STREAM},
-		{"SOCK_DGRAM", SOCK_DGRAM},
-		{"SOCK_RAW", SOCK_RAW},
-		{"SOCK_RDM", SOCK_RDM},
-		{"SOCK_SEQPACKET", SOCK_SEQPACKET},
-		{"SOCK_DCCP", SOCK_DCCP},
-		{"SOCK_PACKET", SOCK_PACKET},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if (strcmp(types[i].name, s) == 0)
-			return types[i].type;
-	return -1;
 }
 
 /* Addresses */
@@ -92,7 +61,7 @@ static bool parse_address(const char *s, struct address *ret_address)
 	}
 	/* an IPv6 address alone has colons too, but no brackets */
 	if (colon && (s[0] == '[' ? colon[-1] == ']' : strchr(s, ':') == colon)) {
-		if (!facts_parse_number(colon + 1, UINT16_MAX, &port))
+		if (!number_parse_decimal(colon + 1, UINT16_MAX, &port))
 			return false;
 		a.port = (uint16_t)port;
 		a.has_port = true;
@@ -223,7 +192,7 @@ static int read_told(const struct ctl *c, struct told *t)
 		return facts_bad_value("family", f[CTL_FACT_FAMILY],
 				       "Hint: inet, inet6, unix, or a number.");
 	if (f[CTL_FACT_TYPE] &&
-	    !facts_parse_name(f[CTL_FACT_TYPE], "SOCK_", facts_parse_type, UINT16_MAX, &t->type))
+	    !facts_parse_name(f[CTL_FACT_TYPE], "SOCK_", event_type_parse, UINT16_MAX, &t->type))
 		return facts_bad_value("type", f[CTL_FACT_TYPE],
 				       "Hint: stream, dgram, raw, or a number.");
 	if (f[CTL_FACT_PROTOCOL] &&
@@ -367,10 +336,10 @@ static size_t find_hooks(const char *name, enum revshell_hook hooks[2])
 		hooks[1] = REVSHELL_HOOK_LISTEN_START;
 		return 2;
 	}
-	hooks[0] = sim_hook_parse(name);
+	hooks[0] = ruleset_hook_parse(name);
 	if (hooks[0] == REVSHELL_HOOK_MAX) {
 		snprintf(text, sizeof(text), "socket_%s", name);
-		hooks[0] = sim_hook_parse(text);
+		hooks[0] = ruleset_hook_parse(text);
 	}
 	return hooks[0] != REVSHELL_HOOK_MAX;
 }

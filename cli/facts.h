@@ -7,13 +7,9 @@
 /* "bad value for --OPTION", with a hint or NULL. */
 int facts_bad_value(const char *option, const char *value, const char *hint);
 
-bool facts_parse_number(const char *s, uint64_t max, uint64_t *ret_number);
-
 /* NAME in any case, with or without prefix, by the names that policies have; or a number. */
 bool facts_parse_name(const char *s, const char *prefix, int (*parse)(const char *s), uint64_t max,
 		      uint64_t *ret_number);
-
-int facts_parse_type(const char *s); /* "SOCK_STREAM"; -1 if unknown */
 
 static inline void facts_know(struct sim_call *call, uint64_t facts)
 {

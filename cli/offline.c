@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config.h"
 #include "ctl.h"
 #include "diag.h"
 #include "macro.h"
@@ -16,28 +17,46 @@ static bool is_directory(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static int load_default_dirs(const struct policy_options *opts, struct diag *d,
+			     struct policy_set *set)
+{
+	char *dirs[CONFIG_N_DEFAULT_DIRS];
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		dirs[i] = (char *)config_default_dirs[i];
+	return policy_load_dirs(dirs, ARRAY_SIZE(dirs), opts, d, set);
+}
+
 int ctl_load_policies(char *path, const struct policy_options *opts, struct diag *d,
 		      struct policy_set *set)
 {
+	if (!path)
+		return load_default_dirs(opts, d, set);
 	if (is_directory(path))
 		return policy_load_dirs(&path, 1, opts, d, set);
 	return policy_load_file(path, opts, d, set);
+}
+
+struct ruleset_options ctl_offline_options(void)
+{
+	struct ruleset_options opts = {.observe_tcp_connect = true, .observe_listen_start = true};
+
+	for (size_t i = 0; i < ARRAY_SIZE(opts.host_ns); i++)
+		opts.host_ns[i] = 1;
+	return opts;
 }
 
 /* Loads path and compiles what it holds, so that limits are checked too. */
 static int check_path(const struct ctl *c, char *path, struct diag *d, size_t *ret_n_policies)
 {
 	const struct policy_options opts = {.tetragon = c->tetragon, .offline = c->offline};
-	/* as the daemon's backend, on a host whose namespaces need not be known here */
-	struct ruleset_options ropts = {.observe_tcp_connect = true, .observe_listen_start = true};
+	const struct ruleset_options ropts = ctl_offline_options();
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
 	struct diag_pos pos = {.file = path};
 	struct policy_set set = {};
 	size_t n;
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(ropts.host_ns); i++)
-		ropts.host_ns[i] = 1;
 	r = ctl_load_policies(path, &opts, d, &set);
 	n = set.n;
 	if (r >= 0 && n == 0) {

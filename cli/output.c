@@ -5,6 +5,7 @@
 #include <libsmartcols.h>
 
 #include "ctl.h"
+#include "quote.h"
 
 int ctl_print_json(const struct ctl *c, json_t *value)
 {
@@ -63,4 +64,16 @@ int ctl_table_print(struct libscols_table *t)
 
 	scols_unref_table(t);
 	return r < 0 ? ctl_fail("print", r, NULL) : CTL_OK;
+}
+
+const char *ctl_text(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	return s ? s : "";
+}
+
+void ctl_put_quoted(const char *s)
+{
+	quote_put(stdout, s, strlen(s));
 }

@@ -3,24 +3,10 @@
 #include <string.h>
 
 #include "ctl.h"
-#include "quote.h"
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
 
 static bool is(const json_t *obj, const char *key, const char *value)
 {
-	return strcmp(text(obj, key), value) == 0;
-}
-
-/* What policies and events say, whatever bytes they put there. */
-static void put(const char *s)
-{
-	quote_put(stdout, s, strlen(s));
+	return strcmp(ctl_text(obj, key), value) == 0;
 }
 
 /* The items of an array: "a, b or c". */
@@ -78,7 +64,7 @@ static void print_verdict(const char *when, const json_t *v)
 
 static void print_pos(const json_t *obj)
 {
-	put(text(obj, "file"));
+	ctl_put_quoted(ctl_text(obj, "file"));
 	printf(":%" JSON_INTEGER_FORMAT ":%" JSON_INTEGER_FORMAT,
 	       json_integer_value(json_object_get(obj, "line")),
 	       json_integer_value(json_object_get(obj, "column")));
@@ -111,12 +97,12 @@ static void print_selector(const json_t *s)
 
 	printf("    selector %" JSON_INTEGER_FORMAT,
 	       json_integer_value(json_object_get(s, "selector")));
-	if (*text(s, "label")) {
+	if (*ctl_text(s, "label")) {
 		fputs(" '", stdout);
-		put(text(s, "label"));
+		ctl_put_quoted(ctl_text(s, "label"));
 		putchar('\'');
 	}
-	printf(" of %s (", text(s, "call"));
+	printf(" of %s (", ctl_text(s, "call"));
 	print_pos(s);
 	printf(") ");
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -129,11 +115,11 @@ static void print_selector(const json_t *s)
 			fputs(" (only reported: the policy's mode is monitor)", stdout);
 	}
 	putchar('\n');
-	if (!*text(s, "reason"))
+	if (!*ctl_text(s, "reason"))
 		return;
 	fputs("      ", stdout);
 	print_pos(json_object_get(s, "filter"));
-	printf(": %s\n", text(s, "reason"));
+	printf(": %s\n", ctl_text(s, "reason"));
 	if (json_array_size(json_object_get(s, "depends_on"))) {
 		fputs("      depends on ", stdout);
 		print_list(json_object_get(s, "depends_on"), "--", " and ");
@@ -156,13 +142,13 @@ static void print_selectors(const json_t *report)
 		if (!is(s, "hook", hook)) {
 			/* a denial comes from the first one that can give it */
 			is_later = *hook && is(enforce, "denied", "yes");
-			hook = text(s, "hook");
+			hook = ctl_text(s, "hook");
 			policy = "";
 			printf("\n%s%s:\n", hook, is_later ? " (not reached under enforce)" : "");
 		}
 		if (!is(s, "policy", policy)) {
-			policy = text(s, "policy");
-			printf("  policy %s (%s)\n", policy, text(s, "policy_mode"));
+			policy = ctl_text(s, "policy");
+			printf("  policy %s (%s)\n", policy, ctl_text(s, "policy_mode"));
 		}
 		print_selector(s);
 	}
@@ -185,7 +171,7 @@ int ctl_print_report(const struct ctl *c, json_t *report)
 	if (c->json != CTL_JSON_OFF)
 		return ctl_print_json(c, report) == CTL_OK ? status : CTL_FAILED;
 	if (in_force) {
-		snprintf(when, sizeof(when), "In force (%s)", text(in_force, "mode"));
+		snprintf(when, sizeof(when), "In force (%s)", ctl_text(in_force, "mode"));
 		print_verdict(when, in_force);
 	}
 	if (!in_force || !is(in_force, "mode", "enforce"))

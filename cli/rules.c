@@ -3,19 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "config.h"
 #include "ctl.h"
 #include "mode.h"
-
-/* As the daemon's backend; what a host's namespaces are called makes no difference here. */
-static struct ruleset_options default_options(void)
-{
-	struct ruleset_options opts = {.observe_tcp_connect = true, .observe_listen_start = true};
-
-	for (size_t i = 0; i < ARRAY_SIZE(opts.host_ns); i++)
-		opts.host_ns[i] = 1;
-	return opts;
-}
 
 void ctl_rules_done(struct ctl_rules *r)
 {
@@ -39,16 +28,6 @@ static int compile(const char *action, struct policy_set *set, const struct rule
 
 /* Of files */
 
-static int load_default_dirs(const struct policy_options *opts, struct diag *d,
-			     struct policy_set *set)
-{
-	char *dirs[CONFIG_N_DEFAULT_DIRS];
-
-	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-		dirs[i] = (char *)config_default_dirs[i];
-	return policy_load_dirs(dirs, ARRAY_SIZE(dirs), opts, d, set);
-}
-
 static int load_files(const char *action, int argc, char **argv, struct ctl_rules *rules)
 {
 	const struct policy_options opts = {};
@@ -57,7 +36,7 @@ static int load_files(const char *action, int argc, char **argv, struct ctl_rule
 	int r = 0;
 
 	if (argc == 0)
-		r = load_default_dirs(&opts, &d, &set);
+		r = ctl_load_policies(NULL, &opts, &d, &set);
 	for (int i = 0; r >= 0 && i < argc; i++)
 		r = ctl_load_policies(argv[i], &opts, &d, &set);
 	if (r < 0) {
@@ -85,7 +64,7 @@ static int read_hooks(sd_bus_message *m, struct ruleset_options *opts)
 	if (r >= 0)
 		r = sd_bus_message_enter_container(m, 'a', "s");
 	while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0) {
-		enum revshell_hook hook = sim_hook_parse(name);
+		enum revshell_hook hook = ruleset_hook_parse(name);
 
 		if (hook != REVSHELL_HOOK_MAX)
 			opts->hooks |= 1ULL << hook;
@@ -277,7 +256,7 @@ static int fetch(struct ctl *c, const char *action, struct ctl_rules *rules)
 int ctl_get_rules(struct ctl *c, const char *action, int argc, char **argv,
 		  struct ctl_rules *ret_rules)
 {
-	struct ctl_rules rules = {.opts = default_options(), .mode = -1};
+	struct ctl_rules rules = {.opts = ctl_offline_options(), .mode = -1};
 	int r;
 
 	if (c->offline)

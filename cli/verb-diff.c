@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "config.h"
 #include "ctl.h"
 #include "diag.h"
 #include "macro.h"
@@ -20,17 +19,10 @@ extern char **environ;
 static int load(char *from, struct policy_set *set)
 {
 	const struct policy_options opts = {};
-	char *dirs[CONFIG_N_DEFAULT_DIRS];
 	struct diag d = {};
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-		dirs[i] = (char *)config_default_dirs[i];
-	if (!from) {
-		r = policy_load_dirs(dirs, ARRAY_SIZE(dirs), &opts, &d, set);
-	} else {
-		r = ctl_load_policies(from, &opts, &d, set);
-	}
+	r = ctl_load_policies(from, &opts, &d, set);
 	if (r < 0) {
 		ctl_print_diag(stderr, &d);
 		r = ctl_fail_text(action, d.n_errors ? "the files have errors" : strerror(-r),

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "facts.h"
-#include "quote.h"
 
 static const char *const action = "explain the event";
 
@@ -74,17 +73,10 @@ static int find_event(struct ctl *c, const char *which, json_t **ret_event)
 
 	if (which && strcmp(which, "-") == 0)
 		return read_event(ret_event);
-	if (which && (!facts_parse_number(which, UINT64_MAX - 1, &number) || number == 0))
+	if (which && (!number_parse_decimal(which, UINT64_MAX - 1, &number) || number == 0))
 		return ctl_fail_text(action, "an event is named by its number",
 				     "Hint: '-' reads one from standard input.");
 	return get_event(c, number, ret_event);
-}
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
 }
 
 /* What the event says of itself, in the words of the report. */
@@ -126,11 +118,11 @@ static const char *match_now(const json_t *report, const json_t *summary)
 	for (size_t i = 0; i < json_array_size(selectors); i++) {
 		const json_t *s = json_array_get(selectors, i);
 
-		if (strcmp(text(s, "policy"), text(summary, "policy")) == 0 &&
-		    strcmp(text(s, "call"), text(summary, "call")) == 0 &&
+		if (strcmp(ctl_text(s, "policy"), ctl_text(summary, "policy")) == 0 &&
+		    strcmp(ctl_text(s, "call"), ctl_text(summary, "call")) == 0 &&
 		    json_equal(json_object_get(s, "selector"),
 			       json_object_get(summary, "selector")))
-			return text(s, "match");
+			return ctl_text(s, "match");
 	}
 	return "";
 }
@@ -139,7 +131,7 @@ static const char *match_now(const json_t *report, const json_t *summary)
 static void put(const char *before, const char *s, const char *after)
 {
 	fputs(before, stdout);
-	quote_put(stdout, s, strlen(s));
+	ctl_put_quoted(s);
 	fputs(after, stdout);
 }
 
@@ -154,23 +146,23 @@ static void print_summary(const json_t *event, const json_t *report)
 	const json_t *summary = json_object_get(report, "event");
 	const json_t *body = facts_event_body(event);
 	const json_t *process = json_object_get(body, "current");
-	const char *now = text(report, "match_now"), *binary;
+	const char *now = ctl_text(report, "match_now"), *binary;
 
 	if (!process)
 		process = json_object_get(body, "process");
-	binary = text(process, "binary");
+	binary = ctl_text(process, "binary");
 	fputs("Event", stdout);
 	if (json_object_get(summary, "number"))
 		put_number(" ", summary, "number", "");
-	put(": ", text(summary, "verdict"), *text(summary, "errno") ? " with " : "");
-	put("", text(summary, "errno"), "");
-	put(", by policy ", text(summary, "policy"), "");
+	put(": ", ctl_text(summary, "verdict"), *ctl_text(summary, "errno") ? " with " : "");
+	put("", ctl_text(summary, "errno"), "");
+	put(", by policy ", ctl_text(summary, "policy"), "");
 	put_number(", selector ", summary, "selector", "");
-	put(" of ", text(summary, "call"), "\n");
+	put(" of ", ctl_text(summary, "call"), "\n");
 	put("  ", *binary ? binary : "an unknown executable", "");
-	put(" on ", text(summary, "hook"), "");
-	put(", mode ", text(summary, "mode"), "");
-	put(", the policy's own ", text(summary, "policy_mode"), "\n");
+	put(" on ", ctl_text(summary, "hook"), "");
+	put(", mode ", ctl_text(summary, "mode"), "");
+	put(", the policy's own ", ctl_text(summary, "policy_mode"), "\n");
 	if (json_is_true(json_object_get(report, "changed"))) {
 		put_number("The policies or their modes have changed since then: generation ",
 			   summary, "generation", "");

@@ -39,11 +39,6 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 /* Names of hooks, as an entry of the reply. */
 static int append_hooks(sd_bus_message *reply, const char *key, uint64_t hooks)
 {
-	static const char *const names[] = {
-#define X(id, name) name,
-		REVSHELL_HOOKS(X)
-#undef X
-	};
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'e', "sv");
@@ -53,9 +48,9 @@ static int append_hooks(sd_bus_message *reply, const char *key, uint64_t hooks)
 		r = sd_bus_message_open_container(reply, 'v', "as");
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++)
-		if (hooks >> i & 1)
-			r = sd_bus_message_append(reply, "s", names[i]);
+	for (enum revshell_hook hook = 0; r >= 0 && hook < REVSHELL_HOOK_MAX; hook++)
+		if (hooks >> hook & 1)
+			r = sd_bus_message_append(reply, "s", ruleset_hook_name(hook));
 	for (int i = 0; r >= 0 && i < 3; i++)
 		r = sd_bus_message_close_container(reply);
 	return r;

@@ -168,34 +168,6 @@ static bool holds(const struct policy_range *r, size_t n, int64_t value)
 	return false;
 }
 
-static bool filter_names_mptcp(const struct policy_arg_filter *f)
-{
-	if (f->op != OP_PROTOCOL)
-		return false;
-	for (size_t i = 0; i < f->values.n_ranges; i++)
-		if (f->values.ranges[i].lo == IPPROTO_MPTCP &&
-		    f->values.ranges[i].hi == IPPROTO_MPTCP)
-			return true;
-	return false;
-}
-
-/* Whether some filter of a policy names IPPROTO_MPTCP itself; TCP does not include it then. */
-static bool names_mptcp(const struct policy *p)
-{
-	for (size_t i = 0; i < p->n_entries; i++)
-		for (size_t k = 0; k < p->entries[i].n_selectors; k++) {
-			const struct policy_selector *s = &p->entries[i].selectors[k];
-
-			for (size_t a = 0; a < s->n_args; a++)
-				if (filter_names_mptcp(&s->args[a]))
-					return true;
-			for (size_t a = 0; a < s->n_return_args; a++)
-				if (filter_names_mptcp(&s->return_args[a]))
-					return true;
-		}
-	return false;
-}
-
 static bool is_port(enum revshell_dim dim)
 {
 	return dim == REVSHELL_DIM_SK_SPORT || dim == REVSHELL_DIM_SK_DPORT ||
@@ -229,7 +201,7 @@ static int collect_sock(struct compile *c, const struct compile_group *g, uint32
 	}
 	if (dim == REVSHELL_DIM_SK_PROTOCOL)
 		filter.mptcp = holds(filter.ranges, filter.n_values, IPPROTO_TCP) &&
-			       !names_mptcp(g->policy);
+			       !policy_names_mptcp(g->policy);
 	/*
 	 * A socket that is not bound gets its port after socket_listen. Ahead of that nothing is
 	 * denied for a port, and what may turn out to shield does: the call's own hook has the

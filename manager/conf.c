@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "file-list.h"
 #include "policy.h"
 
 #define SECTION_MAX 64U
@@ -151,38 +152,7 @@ int conf_read_file(const char *path, conf_fn fn, void *userdata, struct diag *d)
 	return read_one(path, true, fn, userdata, d);
 }
 
-struct dropin {
-	char *path;
-	const char *name; /* within path */
-	size_t dir;
-};
-
-static int compare_dropins(const void *a, const void *b)
-{
-	const struct dropin *x = a, *y = b;
-	int c = strcmp(x->name, y->name);
-
-	return c != 0 ? c : (x->dir > y->dir) - (x->dir < y->dir);
-}
-
-static int dropin_add(struct dropin **all, size_t *n, const char *folder, const char *name,
-		      size_t dir)
-{
-	struct dropin *more = reallocarray(*all, *n + 1, sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	*all = more;
-	if (asprintf(&more[*n].path, "%s/%s", folder, name) < 0)
-		return -ENOMEM;
-	more[*n].name = strrchr(more[*n].path, '/') + 1;
-	more[*n].dir = dir;
-	(*n)++;
-	return 0;
-}
-
-static int list_dropins(const char *dir, const char *name, size_t index, struct dropin **all,
-			size_t *n)
+static int list_dropins(const char *dir, const char *name, size_t index, struct file_list *l)
 {
 	_cleanup_free_ char *folder = NULL;
 	struct dirent *e;
@@ -199,7 +169,7 @@ static int list_dropins(const char *dir, const char *name, size_t index, struct 
 		const char *dot = strrchr(e->d_name, '.');
 
 		if (e->d_name[0] != '.' && dot && strcmp(dot, ".conf") == 0)
-			err = dropin_add(all, n, folder, e->d_name, index);
+			err = file_list_add(l, folder, index, e->d_name);
 	}
 	if (stream)
 		closedir(stream);
@@ -226,25 +196,18 @@ static int read_main(const char *const *dirs, size_t n_dirs, const char *name, c
 int conf_read_dirs(const char *const *dirs, size_t n_dirs, const char *name, conf_fn fn,
 		   void *userdata, struct diag *d)
 {
-	struct dropin *all = NULL;
-	int err, failed = 0;
-	size_t n = 0;
+	struct file_list l = {};
+	int err = 0, failed;
 
 	failed = read_main(dirs, n_dirs, name, fn, userdata, d);
-	err = 0;
 	for (size_t i = 0; i < n_dirs && err == 0; i++)
-		err = list_dropins(dirs[i], name, i, &all, &n);
-	if (n > 0)
-		qsort(all, n, sizeof(*all), compare_dropins);
-	for (size_t i = 0; i < n && err != -ENOMEM; i++) {
-		if (i > 0 && strcmp(all[i - 1].name, all[i].name) == 0)
-			continue;
-		err = read_one(all[i].path, true, fn, userdata, d);
+		err = list_dropins(dirs[i], name, i, &l);
+	file_list_settle(&l);
+	for (size_t i = 0; i < l.n && err != -ENOMEM; i++) {
+		err = read_one(l.files[i].path, true, fn, userdata, d);
 		if (err < 0)
 			failed = err;
 	}
-	for (size_t i = 0; i < n; i++)
-		free(all[i].path);
-	free(all);
+	file_list_done(&l);
 	return err == -ENOMEM ? err : failed;
 }

@@ -32,6 +32,7 @@ json_t *event_exec_id(const char *node, uint64_t start_ns, uint32_t pid);
 const char *event_address(unsigned int family, const uint8_t *addr, char buf[EVENT_ADDR_SIZE]);
 
 /* Names such as AF_INET, or the number in buf. */
+const char *event_errno_name(int error, char buf[12]); /* of -errno: "EPERM" */
 const char *event_family_name(unsigned int family, char buf[12]);
 const char *event_type_name(unsigned int type, char buf[12]);
 const char *event_protocol_name(unsigned int protocol, char buf[12]);

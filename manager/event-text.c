@@ -128,6 +128,16 @@ static const char *number(unsigned int n, char buf[12])
 	case prefix##x: \
 		return #prefix #x
 
+const char *event_errno_name(int error, char buf[12])
+{
+	const char *name = strerrorname_np(-error);
+
+	if (name)
+		return name;
+	snprintf(buf, 12, "%d", -error);
+	return buf;
+}
+
 const char *event_family_name(unsigned int family, char buf[12])
 {
 	switch (family) {
@@ -196,6 +206,16 @@ const char *event_type_name(unsigned int type, char buf[12])
 	default:
 		return number(type, buf);
 	}
+}
+
+int event_type_parse(const char *name)
+{
+	char buf[12];
+
+	for (int type = 0; strncmp(name, "SOCK_", 5) == 0 && type <= SOCK_PACKET; type++)
+		if (strcmp(event_type_name((unsigned int)type, buf), name) == 0)
+			return type;
+	return -1;
 }
 
 const char *event_protocol_name(unsigned int protocol, char buf[12])

@@ -7,12 +7,6 @@
 #include "event-internal.h"
 #include "macro.h"
 
-static const char *const hook_names[] = {
-#define X(id, name) name,
-	REVSHELL_HOOKS(X)
-#undef X
-};
-
 static const char *const verdict_names[] = {
 	[EVENT_ALLOWED] = "allowed",
 	[EVENT_WOULD_DENY] = "would-deny",
@@ -23,11 +17,6 @@ static const char *const verdict_names[] = {
 const char *event_verdict_name(enum event_verdict v)
 {
 	return v < ARRAY_SIZE(verdict_names) ? verdict_names[v] : "unknown";
-}
-
-static bool has_bit(const __u64 *words, unsigned int bit)
-{
-	return words[bit / 64] >> bit % 64 & 1;
 }
 
 static bool have_kill(const struct policy_action *actions, size_t n)
@@ -58,9 +47,10 @@ enum event_verdict event_get_verdict(const struct revshell_event *ev, const stru
 
 	if (ev->verdict & REVSHELL_VERDICT_SIGNAL)
 		for (uint32_t i = 0; i < h->cfg.n_signals; i++)
-			if (h->cfg.signals[i] == SIGKILL && has_bit(h->cfg.signal[i], selector))
+			if (h->cfg.signals[i] == SIGKILL &&
+			    ruleset_has_bit(h->cfg.signal[i], selector))
 				return EVENT_KILLED;
-	if (ev->verdict & REVSHELL_VERDICT_DENY && has_bit(h->cfg.deny, selector))
+	if (ev->verdict & REVSHELL_VERDICT_DENY && ruleset_has_bit(h->cfg.deny, selector))
 		return EVENT_DENIED;
 	if (ruleset_selector_denies(s) || wants_kill(s))
 		return EVENT_WOULD_DENY;
@@ -148,17 +138,15 @@ static void put_added(json_t *body, const struct revshell_event *ev, const struc
 
 	event_put(body, "verdict", json_string(event_verdict_name(verdict)), oom);
 	if (ev->error && (verdict == EVENT_DENIED || verdict == EVENT_KILLED)) {
-		const char *name = strerrorname_np(-ev->error);
 		char buf[12];
 
-		snprintf(buf, sizeof(buf), "%d", -ev->error);
-		event_put(body, "errno", json_string(name ?: buf), oom);
+		event_put(body, "errno", json_string(event_errno_name(ev->error, buf)), oom);
 	}
 	event_put(body, "policy_mode", json_string(enforce ? "enforce" : "monitor"), oom);
 	event_put(body, "mode",
 		  json_string(ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor"), oom);
 	event_put_number(body, "generation", ev->generation, oom);
-	event_put(body, "hook", json_string(hook_names[ev->hook]), oom);
+	event_put(body, "hook", json_string(ruleset_hook_name(ev->hook)), oom);
 	if (ev->by_send)
 		event_put(body, "via", json_string("sendmsg"), oom);
 	event_put(body, "selector", json_integer(sel->selector), oom);

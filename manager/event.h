@@ -25,6 +25,9 @@ enum event_verdict {
 
 const char *event_verdict_name(enum event_verdict v); /* "would-deny" */
 
+/* A socket's type by the name that events have for it, "SOCK_STREAM"; -1 if there is none. */
+int event_type_parse(const char *name);
+
 /* What events tell besides their record. */
 struct event_host {
 	int64_t boot_offset_ns;	 /* CLOCK_REALTIME minus CLOCK_BOOTTIME */

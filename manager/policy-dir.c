@@ -6,26 +6,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "file-list.h"
 #include "policy-internal.h"
-
-struct policy_file {
-	char *path;
-	const char *name; /* the last part of path */
-	size_t dir;	  /* position in the list of directories: the lower hides the higher */
-};
-
-struct file_list {
-	struct policy_file *files;
-	size_t n;
-	size_t n_allocated;
-};
-
-static void file_list_done(struct file_list *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		free(l->files[i].path);
-	free(l->files);
-}
 
 static struct diag_pos path_pos(const char *path)
 {
@@ -153,28 +135,6 @@ static bool name_is_policy(const char *name)
 	return name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
-static int file_list_add(struct file_list *l, const char *dir, size_t dir_index, const char *name)
-{
-	struct policy_file *f;
-
-	if (l->n == l->n_allocated) {
-		size_t n = l->n_allocated ? 2 * l->n_allocated : 32;
-		struct policy_file *files = reallocarray(l->files, n, sizeof(*files));
-
-		if (!files)
-			return -ENOMEM;
-		l->files = files;
-		l->n_allocated = n;
-	}
-	f = &l->files[l->n];
-	if (asprintf(&f->path, "%s/%s", dir, name) < 0)
-		return -ENOMEM;
-	f->name = f->path + strlen(f->path) - strlen(name);
-	f->dir = dir_index;
-	l->n++;
-	return 0;
-}
-
 static int report_too_many_files(struct diag *d, const char *dir)
 {
 	diag_error(d, path_pos(dir), "too-many-files", "more than %u policy files",
@@ -227,31 +187,6 @@ static int dir_list(const char *dir, size_t dir_index, bool required,
 		err = dir_scan(stream, dir, dir_index, d, l);
 	closedir(stream);
 	return err;
-}
-
-static int compare_files(const void *a, const void *b)
-{
-	const struct policy_file *x = a, *y = b;
-	int c = strcmp(x->name, y->name);
-
-	return c != 0 ? c : (x->dir > y->dir) - (x->dir < y->dir);
-}
-
-/* Sorts by name and drops what a directory of higher precedence hides. */
-static void file_list_settle(struct file_list *l)
-{
-	size_t n = 0;
-
-	if (l->n == 0)
-		return;
-	qsort(l->files, l->n, sizeof(*l->files), compare_files);
-	for (size_t i = 0; i < l->n; i++) {
-		if (n > 0 && strcmp(l->files[n - 1].name, l->files[i].name) == 0)
-			free(l->files[i].path);
-		else
-			l->files[n++] = l->files[i];
-	}
-	l->n = n;
 }
 
 static int file_list_load(const struct file_list *l, const struct policy_options *opts,

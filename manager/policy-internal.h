@@ -98,7 +98,6 @@ char *policy_op_list(enum policy_arg_type type);
 char *policy_call_list(enum policy_section section);
 
 /* policy-number.c: numbers and addresses; each false if s is not one */
-bool number_parse_decimal(const char *s, uint64_t max, uint64_t *ret_value);
 /* Go's base-0 integer literal: 10, 0x1f, 017, 0o17, 0b1, 1_000; sign only where is_signed. */
 bool number_parse_literal(const char *s, bool is_signed, int64_t *ret_value);
 bool cidr_parse(const char *s, struct policy_cidr *ret_cidr, const char **ret_reason);

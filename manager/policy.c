@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Policies and sets of them: freeing, loading from text, and names that must be unique. */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "policy-internal.h"
@@ -240,4 +241,27 @@ const struct policy_action *policy_selector_limit(const struct policy_selector *
 			limit = a;
 	}
 	return limit;
+}
+
+static bool filters_name_mptcp(const struct policy_arg_filter *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; f[i].op == OP_PROTOCOL && k < f[i].values.n_ranges; k++)
+			if (f[i].values.ranges[k].lo == IPPROTO_MPTCP &&
+			    f[i].values.ranges[k].hi == IPPROTO_MPTCP)
+				return true;
+	return false;
+}
+
+bool policy_names_mptcp(const struct policy *p)
+{
+	for (size_t i = 0; i < p->n_entries; i++)
+		for (size_t k = 0; k < p->entries[i].n_selectors; k++) {
+			const struct policy_selector *s = &p->entries[i].selectors[k];
+
+			if (filters_name_mptcp(s->args, s->n_args) ||
+			    filters_name_mptcp(s->return_args, s->n_return_args))
+				return true;
+		}
+	return false;
 }

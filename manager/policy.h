@@ -387,6 +387,13 @@ struct policy_options {
 	bool offline;  /* do not look at the host's files and users */
 };
 
+/* Decimal digits alone, up to max; false, and ret_value untouched, if s is something else. */
+bool number_parse_decimal(const char *s, uint64_t max, uint64_t *ret_value);
+
+/* Whether some filter of a policy names IPPROTO_MPTCP itself; IPPROTO_TCP does not include it then.
+ */
+bool policy_names_mptcp(const struct policy *p);
+
 /*
  * Parses and checks every document of text and appends the policies to set. Errors and warnings go
  * to d with positions; origin names the file. On any error the set is left as it was.

@@ -5,6 +5,26 @@
 #include "macro.h"
 #include "ruleset.h"
 
+static const char *const hook_names[] = {
+#define X(id, name) name,
+	REVSHELL_HOOKS(X)
+#undef X
+};
+
+const char *ruleset_hook_name(enum revshell_hook hook)
+{
+	return hook_names[hook];
+}
+
+enum revshell_hook ruleset_hook_parse(const char *name)
+{
+	enum revshell_hook hook = 0;
+
+	while (hook < REVSHELL_HOOK_MAX && strcmp(hook_names[hook], name) != 0)
+		hook++;
+	return hook;
+}
+
 int ruleset_new_empty(struct ruleset **ret_rs)
 {
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;

@@ -146,6 +146,16 @@ int ruleset_compile(struct policy_set *set, const struct ruleset_options *opts,
 /* Whether a match of the selector refuses the call, where its policy enforces and the hook can. */
 bool ruleset_selector_denies(const struct policy_selector *s);
 
+/* The name of a hook, "socket_connect", and back (REVSHELL_HOOK_MAX: none). */
+const char *ruleset_hook_name(enum revshell_hook hook);
+enum revshell_hook ruleset_hook_parse(const char *name);
+
+/* Whether selector number bit is among those of words. */
+static inline bool ruleset_has_bit(const __u64 *words, uint32_t bit)
+{
+	return words[bit / 64] >> bit % 64 & 1;
+}
+
 /* An empty rule set: every hook unused. */
 int ruleset_new_empty(struct ruleset **ret_rs);
 

@@ -183,30 +183,6 @@ static enum sim_answer ask_port(const struct sim_asking *a, const struct policy_
 	return sim_answer_of(found != negative);
 }
 
-static bool filters_name_mptcp(const struct policy_arg_filter *f, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; f[i].op == OP_PROTOCOL && k < f[i].values.n_ranges; k++)
-			if (f[i].values.ranges[k].lo == IPPROTO_MPTCP &&
-			    f[i].values.ranges[k].hi == IPPROTO_MPTCP)
-				return true;
-	return false;
-}
-
-/* A policy that names IPPROTO_MPTCP means something else by IPPROTO_TCP. */
-static bool names_mptcp(const struct policy *p)
-{
-	for (size_t i = 0; i < p->n_entries; i++)
-		for (size_t k = 0; k < p->entries[i].n_selectors; k++) {
-			const struct policy_selector *s = &p->entries[i].selectors[k];
-
-			if (filters_name_mptcp(s->args, s->n_args) ||
-			    filters_name_mptcp(s->return_args, s->n_return_args))
-				return true;
-		}
-	return false;
-}
-
 static enum sim_answer ask_protocol(const struct sim_asking *a, const struct policy_arg_filter *f,
 				    uint64_t *facts, FILE *why)
 {
@@ -220,7 +196,7 @@ static enum sim_answer ask_protocol(const struct sim_asking *a, const struct pol
 	if (protocol < REVSHELL_PROTOCOLS && in_ranges(&f->values, protocol))
 		return SIM_YES;
 	return sim_answer_of(protocol == IPPROTO_MPTCP && in_ranges(&f->values, IPPROTO_TCP) &&
-			     !names_mptcp(a->policy));
+			     !policy_names_mptcp(a->policy));
 }
 
 static enum sim_answer ask_family(const struct sim_asking *a, const struct policy_arg_filter *f,

@@ -8,26 +8,6 @@
 #include "mode.h"
 #include "simulate.h"
 
-static const char *const hook_names[] = {
-#define X(id, name) name,
-	REVSHELL_HOOKS(X)
-#undef X
-};
-
-const char *sim_hook_name(enum revshell_hook hook)
-{
-	return hook_names[hook];
-}
-
-enum revshell_hook sim_hook_parse(const char *name)
-{
-	enum revshell_hook hook = 0;
-
-	while (hook < REVSHELL_HOOK_MAX && strcmp(hook_names[hook], name) != 0)
-		hook++;
-	return hook;
-}
-
 /* Facts */
 
 static const char *int_name(enum revshell_hook hook, uint32_t n)
@@ -128,22 +108,6 @@ static json_t *fact_names(uint64_t facts, enum revshell_hook hook)
 
 /* Selectors */
 
-static bool has_bit(const __u64 *words, uint32_t bit)
-{
-	return words[bit / 64] >> bit % 64 & 1;
-}
-
-/* An errno's name, or its number. */
-static const char *errno_name(int error, char buf[12])
-{
-	const char *name = strerrorname_np(-error);
-
-	if (name)
-		return name;
-	snprintf(buf, 12, "%d", -error);
-	return buf;
-}
-
 static json_t *signal_text(int signo)
 {
 	const char *name = sigabbrev_np(signo);
@@ -157,7 +121,7 @@ static json_t *action_text(const struct policy_action *a)
 	char buf[12];
 
 	if (a->error)
-		return json_sprintf("%s %s", name, errno_name(a->error, buf));
+		return json_sprintf("%s %s", name, event_errno_name(a->error, buf));
 	if (a->signal)
 		return json_sprintf("%s %d", name, a->signal);
 	return json_string(name);
@@ -191,11 +155,11 @@ static void put_pos(json_t *obj, const struct diag_pos *pos, bool *oom)
  */
 static const char *match_name(const struct sim_decision *d, uint32_t bit)
 {
-	if (has_bit(d->first, bit))
+	if (ruleset_has_bit(d->first, bit))
 		return "yes";
-	if (has_bit(d->may_first, bit))
-		return has_bit(d->match, bit) ? "unless-earlier" : "maybe";
-	return has_bit(d->may_match, bit) ? "shadowed" : "no";
+	if (ruleset_has_bit(d->may_first, bit))
+		return ruleset_has_bit(d->match, bit) ? "unless-earlier" : "maybe";
+	return ruleset_has_bit(d->may_match, bit) ? "shadowed" : "no";
 }
 
 static void put_reason(json_t *obj, const struct sim_reason *reason, const char *match,
@@ -230,7 +194,7 @@ static int add_selector(json_t *selectors, const struct ruleset *rs, enum revshe
 
 	if (!obj)
 		return -ENOMEM;
-	event_put(obj, "hook", json_string(hook_names[hook]), &oom);
+	event_put(obj, "hook", json_string(ruleset_hook_name(hook)), &oom);
 	event_put_text(obj, "policy", p->name, &oom);
 	event_put(obj, "policy_mode", json_string(enforce ? "enforce" : "monitor"), &oom);
 	event_put_text(obj, "call", e->call->name, &oom);
@@ -281,7 +245,7 @@ static void add_decision(struct verdict *v, const struct ruleset_hook *h,
 	if (d->may.deny >= 0)
 		v->denied = MAX(v->denied, d->outcome.deny >= 0 ? reach : SIM_MAYBE);
 	for (uint32_t i = 0; i < h->n_selectors; i++)
-		if (has_bit(d->denials, i))
+		if (ruleset_has_bit(d->denials, i))
 			add_error(v, h->denials[i].error);
 	for (uint32_t i = 0; i < h->cfg.n_signals; i++) {
 		uint64_t bit = 1ULL << (h->cfg.signals[i] & 63);
@@ -303,7 +267,7 @@ static int add_facts(struct verdict *v, const struct ruleset *rs,
 	for (uint32_t i = 0; i < h->n_selectors; i++) {
 		struct sim_reason reason;
 
-		if (!has_bit(d->may_first, i) || has_bit(d->match, i))
+		if (!ruleset_has_bit(d->may_first, i) || ruleset_has_bit(d->match, i))
 			continue;
 		if (sim_explain(rs, opts, call, i, &reason) < 0)
 			return -ENOMEM;
@@ -356,7 +320,8 @@ static json_t *verdict_json(const struct verdict *v, enum revshell_mode mode)
 	char buf[12];
 
 	for (size_t i = 0; !oom && i < v->n_errors; i++)
-		oom = json_array_append_new(errors, json_string(errno_name(v->errors[i], buf))) < 0;
+		oom = json_array_append_new(errors,
+					    json_string(event_errno_name(v->errors[i], buf))) < 0;
 	for (int i = 1; !oom && i < 64; i++) {
 		json_t *name = v->may_signals >> i & 1 ? signal_text(i) : NULL;
 

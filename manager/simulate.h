@@ -158,7 +158,3 @@ struct sim_operation {
  */
 int sim_report(const struct ruleset *rs, const struct ruleset_options *opts,
 	       const struct sim_operation *op, int mode, json_t **ret_report);
-
-/* The name of a hook, "socket_connect", and back (REVSHELL_HOOK_MAX: none). */
-const char *sim_hook_name(enum revshell_hook hook);
-enum revshell_hook sim_hook_parse(const char *name);

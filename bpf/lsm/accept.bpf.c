@@ -21,23 +21,5 @@ static __always_inline int accept_verdict(void *ctx, struct socket *sock)
 				       accept_decide, .ctx = ctx, .sk = sk));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_accept")
-int BPF_KPROBE(rs_kprobe_accept, struct socket *sock, struct socket *newsock)
-{
-	accept_verdict(ctx, sock);
-	return 0;
-}
-#else
-SEC("?lsm/socket_accept")
-int BPF_PROG(rs_lsm_accept, struct socket *sock, struct socket *newsock)
-{
-	return accept_verdict(ctx, sock);
-}
-
-SEC("?fmod_ret/security_socket_accept")
-int BPF_PROG(rs_fmod_accept, struct socket *sock, struct socket *newsock)
-{
-	return accept_verdict(ctx, sock);
-}
-#endif
+RS_VERDICT(accept, socket_accept, accept_verdict(ctx, sock), struct socket *sock,
+	   struct socket *newsock)

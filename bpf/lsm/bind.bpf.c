@@ -26,23 +26,5 @@ static __always_inline int bind_verdict(void *ctx, struct socket *sock, struct s
 				       .ints[2] = addrlen));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_bind")
-int BPF_KPROBE(rs_kprobe_bind, struct socket *sock, struct sockaddr *address, int addrlen)
-{
-	bind_verdict(ctx, sock, address, addrlen);
-	return 0;
-}
-#else
-SEC("?lsm/socket_bind")
-int BPF_PROG(rs_lsm_bind, struct socket *sock, struct sockaddr *address, int addrlen)
-{
-	return bind_verdict(ctx, sock, address, addrlen);
-}
-
-SEC("?fmod_ret/security_socket_bind")
-int BPF_PROG(rs_fmod_bind, struct socket *sock, struct sockaddr *address, int addrlen)
-{
-	return bind_verdict(ctx, sock, address, addrlen);
-}
-#endif
+RS_VERDICT(bind, socket_bind, bind_verdict(ctx, sock, address, addrlen), struct socket *sock,
+	   struct sockaddr *address, int addrlen)

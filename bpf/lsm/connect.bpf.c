@@ -22,23 +22,5 @@ static __always_inline int connect_verdict(void *ctx, struct sockaddr *address)
 				       .ints[2] = RS_ARGUMENT(ctx, 3, int)));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_connect")
-int BPF_KPROBE(rs_kprobe_connect, struct socket *sock, struct sockaddr *address)
-{
-	connect_verdict(ctx, address);
-	return 0;
-}
-#else
-SEC("?lsm/socket_connect")
-int BPF_PROG(rs_lsm_connect, struct socket *sock, struct sockaddr *address)
-{
-	return connect_verdict(ctx, address);
-}
-
-SEC("?fmod_ret/security_socket_connect")
-int BPF_PROG(rs_fmod_connect, struct socket *sock, struct sockaddr *address)
-{
-	return connect_verdict(ctx, address);
-}
-#endif
+RS_VERDICT(connect, socket_connect, connect_verdict(ctx, address), struct socket *sock,
+	   struct sockaddr *address)

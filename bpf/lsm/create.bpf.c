@@ -12,23 +12,5 @@ static __always_inline int create_verdict(void *ctx, int family, int type, int p
 				       .ints = {family, type, protocol, kern}));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_create")
-int BPF_KPROBE(rs_kprobe_create, int family, int type, int protocol, int kern)
-{
-	create_verdict(ctx, family, type, protocol, kern);
-	return 0;
-}
-#else
-SEC("?lsm/socket_create")
-int BPF_PROG(rs_lsm_create, int family, int type, int protocol, int kern)
-{
-	return create_verdict(ctx, family, type, protocol, kern);
-}
-
-SEC("?fmod_ret/security_socket_create")
-int BPF_PROG(rs_fmod_create, int family, int type, int protocol, int kern)
-{
-	return create_verdict(ctx, family, type, protocol, kern);
-}
-#endif
+RS_VERDICT(create, socket_create, create_verdict(ctx, family, type, protocol, kern), int family,
+	   int type, int protocol, int kern)

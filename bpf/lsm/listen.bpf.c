@@ -21,23 +21,5 @@ static __always_inline int listen_verdict(void *ctx, struct socket *sock, int ba
 				       listen_decide, .ctx = ctx, .sk = sk, .ints[1] = backlog));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_listen")
-int BPF_KPROBE(rs_kprobe_listen, struct socket *sock, int backlog)
-{
-	listen_verdict(ctx, sock, backlog);
-	return 0;
-}
-#else
-SEC("?lsm/socket_listen")
-int BPF_PROG(rs_lsm_listen, struct socket *sock, int backlog)
-{
-	return listen_verdict(ctx, sock, backlog);
-}
-
-SEC("?fmod_ret/security_socket_listen")
-int BPF_PROG(rs_fmod_listen, struct socket *sock, int backlog)
-{
-	return listen_verdict(ctx, sock, backlog);
-}
-#endif
+RS_VERDICT(listen, socket_listen, listen_verdict(ctx, sock, backlog), struct socket *sock,
+	   int backlog)

@@ -20,23 +20,5 @@ static __always_inline int option_verdict(void *ctx, struct socket *sock, int le
 				       .ints[2] = name));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_setsockopt")
-int BPF_KPROBE(rs_kprobe_option, struct socket *sock, int level, int optname)
-{
-	option_verdict(ctx, sock, level, optname);
-	return 0;
-}
-#else
-SEC("?lsm/socket_setsockopt")
-int BPF_PROG(rs_lsm_option, struct socket *sock, int level, int optname)
-{
-	return option_verdict(ctx, sock, level, optname);
-}
-
-SEC("?fmod_ret/security_socket_setsockopt")
-int BPF_PROG(rs_fmod_option, struct socket *sock, int level, int optname)
-{
-	return option_verdict(ctx, sock, level, optname);
-}
-#endif
+RS_VERDICT(option, socket_setsockopt, option_verdict(ctx, sock, level, optname),
+	   struct socket *sock, int level, int optname)

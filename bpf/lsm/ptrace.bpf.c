@@ -24,42 +24,6 @@ static __always_inline int traceme_verdict(void *ctx)
 		HOOK_RUN(REVSHELL_HOOK_PTRACE_TRACEME, AF_UNSPEC, traceme_decide, .ctx = ctx));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_ptrace_access_check")
-int BPF_KPROBE(rs_kprobe_ptrace, struct task_struct *child, unsigned int mode)
-{
-	ptrace_verdict(ctx, mode);
-	return 0;
-}
-
-SEC("?kprobe/security_ptrace_traceme")
-int BPF_KPROBE(rs_kprobe_traceme)
-{
-	traceme_verdict(ctx);
-	return 0;
-}
-#else
-SEC("?lsm/ptrace_access_check")
-int BPF_PROG(rs_lsm_ptrace, struct task_struct *child, unsigned int mode)
-{
-	return ptrace_verdict(ctx, mode);
-}
-
-SEC("?fmod_ret/security_ptrace_access_check")
-int BPF_PROG(rs_fmod_ptrace, struct task_struct *child, unsigned int mode)
-{
-	return ptrace_verdict(ctx, mode);
-}
-
-SEC("?lsm/ptrace_traceme")
-int BPF_PROG(rs_lsm_traceme, struct task_struct *parent)
-{
-	return traceme_verdict(ctx);
-}
-
-SEC("?fmod_ret/security_ptrace_traceme")
-int BPF_PROG(rs_fmod_traceme, struct task_struct *parent)
-{
-	return traceme_verdict(ctx);
-}
-#endif
+RS_VERDICT(ptrace, ptrace_access_check, ptrace_verdict(ctx, mode), struct task_struct *child,
+	   unsigned int mode)
+RS_VERDICT(traceme, ptrace_traceme, traceme_verdict(ctx), struct task_struct *parent)

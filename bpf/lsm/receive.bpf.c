@@ -24,23 +24,4 @@ static __always_inline int receive_verdict(void *ctx, struct file *file)
 				       .ctx = ctx, .sk = sk));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_file_receive")
-int BPF_KPROBE(rs_kprobe_receive, struct file *file)
-{
-	receive_verdict(ctx, file);
-	return 0;
-}
-#else
-SEC("?lsm/file_receive")
-int BPF_PROG(rs_lsm_receive, struct file *file)
-{
-	return receive_verdict(ctx, file);
-}
-
-SEC("?fmod_ret/security_file_receive")
-int BPF_PROG(rs_fmod_receive, struct file *file)
-{
-	return receive_verdict(ctx, file);
-}
-#endif
+RS_VERDICT(receive, file_receive, receive_verdict(ctx, file), struct file *file)

@@ -24,23 +24,5 @@ static __always_inline int sctp_verdict(void *ctx, struct sock *sk, int optname,
 			 .ints[1] = optname, .ints[3] = addrlen));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_sctp_bind_connect")
-int BPF_KPROBE(rs_kprobe_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
-{
-	sctp_verdict(ctx, sk, optname, address, addrlen);
-	return 0;
-}
-#else
-SEC("?lsm/sctp_bind_connect")
-int BPF_PROG(rs_lsm_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
-{
-	return sctp_verdict(ctx, sk, optname, address, addrlen);
-}
-
-SEC("?fmod_ret/security_sctp_bind_connect")
-int BPF_PROG(rs_fmod_sctp, struct sock *sk, int optname, struct sockaddr *address, int addrlen)
-{
-	return sctp_verdict(ctx, sk, optname, address, addrlen);
-}
-#endif
+RS_VERDICT(sctp, sctp_bind_connect, sctp_verdict(ctx, sk, optname, address, addrlen),
+	   struct sock *sk, int optname, struct sockaddr *address, int addrlen)

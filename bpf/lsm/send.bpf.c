@@ -19,23 +19,5 @@ static __always_inline int send_verdict(void *ctx, struct socket *sock, int size
 				       send_decide, .ctx = ctx, .sk = sk, .ints[2] = size));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_sendmsg")
-int BPF_KPROBE(rs_kprobe_send, struct socket *sock, struct msghdr *msg, int size)
-{
-	send_verdict(ctx, sock, size);
-	return 0;
-}
-#else
-SEC("?lsm/socket_sendmsg")
-int BPF_PROG(rs_lsm_send, struct socket *sock, struct msghdr *msg, int size)
-{
-	return send_verdict(ctx, sock, size);
-}
-
-SEC("?fmod_ret/security_socket_sendmsg")
-int BPF_PROG(rs_fmod_send, struct socket *sock, struct msghdr *msg, int size)
-{
-	return send_verdict(ctx, sock, size);
-}
-#endif
+RS_VERDICT(send, socket_sendmsg, send_verdict(ctx, sock, size), struct socket *sock,
+	   struct msghdr *msg, int size)

@@ -59,23 +59,5 @@ static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct
 				       .ints[2] = addrlen));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_socket_sendmsg")
-int BPF_KPROBE(rs_kprobe_sendto, struct socket *sock, struct msghdr *msg)
-{
-	sendto_verdict(ctx, sock, msg);
-	return 0;
-}
-#else
-SEC("?lsm/socket_sendmsg")
-int BPF_PROG(rs_lsm_sendto, struct socket *sock, struct msghdr *msg, int size)
-{
-	return sendto_verdict(ctx, sock, msg);
-}
-
-SEC("?fmod_ret/security_socket_sendmsg")
-int BPF_PROG(rs_fmod_sendto, struct socket *sock, struct msghdr *msg, int size)
-{
-	return sendto_verdict(ctx, sock, msg);
-}
-#endif
+RS_VERDICT(sendto, socket_sendmsg, sendto_verdict(ctx, sock, msg), struct socket *sock,
+	   struct msghdr *msg, int size)

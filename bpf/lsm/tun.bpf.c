@@ -12,23 +12,4 @@ static __always_inline int tun_verdict(void *ctx)
 		HOOK_RUN(REVSHELL_HOOK_TUN_DEV_CREATE, AF_UNSPEC, tun_decide, .ctx = ctx));
 }
 
-#ifdef RS_PROBING
-SEC("?kprobe/security_tun_dev_create")
-int BPF_KPROBE(rs_kprobe_tun)
-{
-	tun_verdict(ctx);
-	return 0;
-}
-#else
-SEC("?lsm/tun_dev_create")
-int BPF_PROG(rs_lsm_tun)
-{
-	return tun_verdict(ctx);
-}
-
-SEC("?fmod_ret/security_tun_dev_create")
-int BPF_PROG(rs_fmod_tun)
-{
-	return tun_verdict(ctx);
-}
-#endif
+RS_VERDICT(tun, tun_dev_create, tun_verdict(ctx))

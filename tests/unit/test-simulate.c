@@ -69,11 +69,6 @@ static void fail_at(const struct world *w, const struct sim_call *call, uint32_t
 		 (unsigned long long)call->unknown, text);
 }
 
-static bool has_bit(const __u64 *words, uint32_t bit)
-{
-	return words[bit / 64] >> bit % 64 & 1;
-}
-
 static bool is_subset(const __u64 *a, const __u64 *b)
 {
 	for (size_t w = 0; w < REVSHELL_WORDS; w++)
@@ -95,9 +90,9 @@ static void check_reasons(const struct world *w, const struct sim_call *call, st
 		if (h->selectors[i].selector == UINT32_MAX)
 			continue;
 		assert_int_equal(sim_explain(w->rs, &w->opts, call, i, &reason), 0);
-		if (reason.answer == SIM_NO && has_bit(d.may_match, i))
+		if (reason.answer == SIM_NO && ruleset_has_bit(d.may_match, i))
 			fail_at(w, call, i, reason.text);
-		if (reason.answer == SIM_YES && !has_bit(d.match, i))
+		if (reason.answer == SIM_YES && !ruleset_has_bit(d.match, i))
 			fail_at(w, call, i,
 				"all filters are satisfied, but the engine has no match");
 		/* where all is known, there is no third answer */
@@ -137,7 +132,7 @@ static void check_bounds(const struct world *w, const struct sim_call *call, uin
 			fail_at(w, &c, 0, "a first match out of bounds");
 		if ((d.outcome.deny >= 0 && truth.outcome.deny < 0) ||
 		    (truth.outcome.deny >= 0 &&
-		     (d.may.deny < 0 || !has_bit(d.denials, (uint32_t)truth.outcome.deny))))
+		     (d.may.deny < 0 || !ruleset_has_bit(d.denials, (uint32_t)truth.outcome.deny))))
 			fail_at(w, &c, 0, "a denial out of bounds");
 		if (d.outcome.signals & ~truth.outcome.signals ||
 		    truth.outcome.signals & ~d.may.signals)
@@ -223,8 +218,8 @@ static void check_report(const struct world *w, const struct sim_call *call)
 		if (h->selectors[i].selector == UINT32_MAX)
 			continue;
 		match = member(json_array_get(selectors, n++), "match");
-		if ((strcmp(match, "yes") == 0) != has_bit(d.first, i) ||
-		    (strcmp(match, "no") == 0) != !has_bit(d.may_match, i))
+		if ((strcmp(match, "yes") == 0) != ruleset_has_bit(d.first, i) ||
+		    (strcmp(match, "no") == 0) != !ruleset_has_bit(d.may_match, i))
 			fail_at(w, call, i, match);
 	}
 	assert_int_equal(json_array_size(selectors), n);

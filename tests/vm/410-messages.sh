@@ -9,30 +9,12 @@ modprobe -q tun
 receive=1
 [[ $(uname -r) == 5.10.* ]] && receive=''
 
-# refuse NAME HOOK ARGS MATCHARGS
-refuse() {
-	policy "$1.yaml" <<-END
-		apiVersion: cilium.io/v1alpha1
-		kind: TracingPolicy
-		metadata:
-		  name: $1
-		spec:
-		  lsmhooks:
-		  - hook: $2
-		    args: [$3]
-		    selectors:
-		    - matchBinaries: [{operator: In, values: ["$python"]}]
-		      matchArgs: [$4]
-		      matchActions: [{action: Override, argError: -13}]
-	END
-}
-
 to='{index: 1, type: sockaddr}'
-refuse connect socket_connect "$to" '{index: 1, operator: SPort, values: ["4444"]}'
-refuse accept socket_accept '{index: 0, type: socket}' '{index: 0, operator: SPort, values: ["4445"]}'
-refuse option socket_setsockopt '{index: 1, type: int}, {index: 2, type: int}' \
+refuse_lsm connect "$python" socket_connect "$to" '{index: 1, operator: SPort, values: ["4444"]}'
+refuse_lsm accept "$python" socket_accept '{index: 0, type: socket}' '{index: 0, operator: SPort, values: ["4445"]}'
+refuse_lsm option "$python" socket_setsockopt '{index: 1, type: int}, {index: 2, type: int}' \
 	'{index: 1, operator: Equal, values: ["0"]}, {index: 2, operator: Equal, values: ["4"]}'
-[ -z "$receive" ] || refuse receive file_receive '{index: 0, type: socket}' '{index: 0, operator: SPort, values: ["4446"]}'
+[ -z "$receive" ] || refuse_lsm receive "$python" file_receive '{index: 0, type: socket}' '{index: 0, operator: SPort, values: ["4446"]}'
 policy tun.yaml <<END
 apiVersion: cilium.io/v1alpha1
 kind: TracingPolicy

@@ -13,22 +13,9 @@ receive=1
 [[ $(uname -r) == 5.10.* ]] && receive=''
 listener 4444 "$T/got"
 
-# refuse NAME HOOK INDEX FILTER
+# refuse NAME HOOK OPERATOR PORT: what the taker does with a socket of that port.
 refuse() {
-	policy "$1.yaml" <<-END
-		apiVersion: cilium.io/v1alpha1
-		kind: TracingPolicy
-		metadata:
-		  name: $1
-		spec:
-		  lsmhooks:
-		  - hook: $2
-		    args: [{index: 0, type: socket}]
-		    selectors:
-		    - matchBinaries: [{operator: In, values: ["$taker"]}]
-		      matchArgs: [{index: 0, operator: $3, values: ["$4"]}]
-		      matchActions: [{action: Override, argError: -13}]
-	END
+	refuse_lsm "$1" "$taker" "$2" '{index: 0, type: socket}' "{index: 0, operator: $3, values: [\"$4\"]}"
 }
 refuse sends socket_sendmsg DPort 4444
 refuse accepts socket_accept SPort 4445:4446

@@ -139,6 +139,24 @@ policy() {
 	chmod 644 "$T/policies/$1"
 }
 
+# refuse_lsm NAME BINARY HOOK ARGS MATCHARGS: a policy that refuses, with EACCES, what the program does at an LSM hook.
+refuse_lsm() {
+	policy "$1.yaml" <<-END
+		apiVersion: cilium.io/v1alpha1
+		kind: TracingPolicy
+		metadata:
+		  name: $1
+		spec:
+		  lsmhooks:
+		  - hook: $3
+		    args: [$4]
+		    selectors:
+		    - matchBinaries: [{operator: In, values: ["$2"]}]
+		      matchArgs: [$5]
+		      matchActions: [{action: Override, argError: -13}]
+	END
+}
+
 # start_bus: a bus of our own, set up as the system's: nobody may own a name or send but by permission.
 start_bus() {
 	local dir=/run/revshell-bus policy=$TREE/dbus/org.revshell1.conf extra
