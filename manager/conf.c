@@ -62,6 +62,18 @@ static void parse_section(struct parser *p, const char *line, size_t begin, size
 	p->section[n] = '\0';
 }
 
+/* strndup() for text without a NUL behind it: strict sanitizers let strndup() look for one. */
+static char *copy_text(const char *text, size_t n)
+{
+	char *copy = malloc(n + 1);
+
+	if (copy) {
+		memcpy(copy, text, n);
+		copy[n] = '\0';
+	}
+	return copy;
+}
+
 static void parse_pair(struct parser *p, const char *line, size_t begin, size_t end)
 {
 	const char *equals = memchr(line + begin, '=', end - begin);
@@ -83,8 +95,8 @@ static void parse_pair(struct parser *p, const char *line, size_t begin, size_t 
 		error_at(p, begin, "bad-key", "a key consists of letters and digits");
 		return;
 	}
-	key = strndup(line + begin, key_end - begin);
-	value = strndup(line + value_begin, end - value_begin);
+	key = copy_text(line + begin, key_end - begin);
+	value = copy_text(line + value_begin, end - value_begin);
 	if (!key || !value) {
 		fail(p, -ENOMEM);
 		return;
