@@ -11,7 +11,7 @@ cp "$BUILD/tests/vm/ways" "$listens"
 add_attacker
 sysctl -qw net.ipv4.tcp_fastopen=3
 sysctl -qw net.ipv4.ping_group_range='0 2147483647'
-for module in sctp dccp_ipv4 mptcp; do
+for module in sctp dccp_ipv4 mptcp vsock_loopback; do
 	modprobe -q "$module" 2>/dev/null
 done
 
@@ -36,19 +36,33 @@ spec:
     - matchBinaries: [{operator: In, values: ["$listens"]}]
       matchActions: [{action: Override, argError: -13}]
 END
+policy sctp.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: sctp
+spec:
+  lsmhooks:
+  - hook: sctp_bind_connect
+    args: [{index: 2, type: sockaddr}]
+    selectors:
+    - matchBinaries: [{operator: In, values: ["$ways"]}]
+      matchArgs: [{index: 2, operator: SAddr, values: ["$ATTACKER4", "$ATTACKER6"]}]
+      matchActions: [{action: Override, argError: -13}]
+END
 marker_policy
 start_daemon "$T/policies" || exit 1
 follow_events
 
-# Without enforcement: what this kernel has at all.
-mapfile -t all < <("$ways" --list | grep -v '^listen')
+# Without enforcement: what this kernel has at all. The raw IPv6 message without a family has a part of its own.
+mapfile -t all < <("$ways" --list | grep -Ev '^(listen|connectx)|^raw6-no-family$')
 "$ways" "${all[@]}" >"$T/monitored" 2>&1
 sed 's/^/  | /' "$T/monitored"
 mapfile -t open < <(sed -n 's/ through$//p' "$T/monitored")
 check_equal 'monitoring: a way gets through, or cannot be tried' '' \
 	"$(grep -Ev ' through$| untried ' "$T/monitored")"
 check 'monitoring: most ways are there' test "${#open[@]}" -ge 30
-new_events '.process_kprobe | "\(.function_name) \(.process.binary) \(.verdict)"' >"$T/lines"
+new_events '.process_kprobe // empty | "\(.function_name) \(.process.binary) \(.verdict)"' >"$T/lines"
 check_equal 'monitoring: nothing is reported but as what would be denied' \
 	"security_socket_connect $ways would-deny" "$(sort -u "$T/lines")"
 check 'monitoring: each is reported' test "$(wc -l <"$T/lines")" -ge "${#open[@]}"
@@ -60,13 +74,58 @@ check_equal 'enforcing: each is refused with the errno of the policy' "$(printf 
 new_events '.process_kprobe | "\(.function_name) \(.process.binary) \(.verdict) \(.errno)"' >"$T/lines"
 check_equal 'enforcing: each is reported, once' "${#open[@]} security_socket_connect $ways denied EACCES" \
 	"$(sort "$T/lines" | uniq -c | sed 's/^ *//')"
+by_message=$(printf '%s\n' "${open[@]}" | grep -Ec '^(udp-|udplite|udp6-s|tfo-[ms]|tfo6|raw|ping|uring-tfo|.*send)')
+jq -r 'select(.process_kprobe.via == "sendmsg") | .process_kprobe.policy_name' "$T/events.new" | grep -cx deny >"$T/via"
+check_equal 'enforcing: messages with an address are told from calls of connect' "$by_message" "$(cat "$T/via")"
 check 'enforcing: another program gets there' "$BUILD/tests/vm/ways" tcp4
 check_equal 'enforcing: by each way' "$(printf '%s through\n' "${open[@]}")" \
 	"$("$BUILD/tests/vm/ways" "${open[@]}" 2>&1)"
 
+# SCTP's connectx, which has a hook of its own.
+enforce off
+new_events >/dev/null
+"$ways" connectx-setsockopt connectx-getsockopt connectx6 >"$T/monitored" 2>&1
+sed 's/^/  | /' "$T/monitored"
+mapfile -t open < <(sed -n 's/ through$//p' "$T/monitored")
+check_equal 'monitoring: connectx gets through, or cannot be tried' '' \
+	"$(grep -Ev ' through$| untried ' "$T/monitored")"
+enforce on
+if [ "${#open[@]}" -gt 0 ]; then
+	new_events >/dev/null
+	check_equal 'enforcing: connectx is refused' "$(printf '%s EACCES connect\n' "${open[@]}")" "$("$ways" "${open[@]}" 2>&1)"
+	new_events '.process_lsm | "\(.function_name) \(.process.binary) \(.verdict) \(.errno)"' >"$T/lines"
+	check_equal 'enforcing: and reported, once' "${#open[@]} sctp_bind_connect $ways denied EACCES" \
+		"$(sort "$T/lines" | uniq -c | sed 's/^ *//')"
+fi
+
+# rawv6_sendmsg() takes no family for AF_INET6. The raw socket that this needs can be refused.
+enforce off
+check_equal 'monitoring: a raw message without a family gets through' 'raw6-no-family through' "$("$ways" raw6-no-family 2>&1)"
+policy raw.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: raw
+spec:
+  lsmhooks:
+  - hook: socket_create
+    args: [{index: 0, type: int}, {index: 1, type: int}]
+    selectors:
+    - matchBinaries: [{operator: In, values: ["$ways"]}]
+      matchArgs: [{index: 0, operator: Equal, values: ["10"]}, {index: 1, operator: Equal, values: ["3"]}]
+      matchActions: [{action: Override, argError: -13}]
+END
+reload
+enforce on
+new_events >/dev/null
+check_equal 'enforcing: its socket is refused' 'raw6-no-family untried socket EACCES' "$("$ways" raw6-no-family 2>&1)"
+check_events 'enforcing: and reported' "socket_create $ways denied EACCES" \
+	'.process_lsm | "\(.function_name) \(.process.binary) \(.verdict) \(.errno)"'
+
 # The same for those who wait to be called.
 enforce off
-"$listens" listen listen-unbound listen-mptcp listen-sctp listen-uring listen-int80 >"$T/monitored" 2>&1
+mapfile -t all < <("$listens" --list | grep '^listen')
+"$listens" "${all[@]}" >"$T/monitored" 2>&1
 sed 's/^/  | /' "$T/monitored"
 mapfile -t open < <(sed -n 's/ through$//p' "$T/monitored")
 check_equal 'monitoring: who listens is reached, or it cannot be tried' '' \

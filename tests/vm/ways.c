@@ -23,16 +23,16 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "ways.h"
 
 /* Where everything goes: nobody's address, which the test puts on lo. */
 #define PEER4	"203.0.113.5"
 #define PEER6	"2001:db8::5"
-#define PORT	4444
 #define SECONDS 5
 
-static struct sockaddr_in peer4(void)
+struct sockaddr_in peer4(void)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 
@@ -40,7 +40,7 @@ static struct sockaddr_in peer4(void)
 	return in;
 }
 
-static struct sockaddr_in6 peer6(bool mapped)
+struct sockaddr_in6 peer6(bool mapped)
 {
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
 
@@ -48,8 +48,7 @@ static struct sockaddr_in6 peer6(bool mapped)
 	return in6;
 }
 
-/* A socket, or the end of this way: what the kernel does not have cannot be tried. */
-static int get_socket(int family, int type, int protocol)
+int get_socket(int family, int type, int protocol)
 {
 	int fd = socket(family, type | SOCK_CLOEXEC, protocol);
 
@@ -58,13 +57,7 @@ static int get_socket(int family, int type, int protocol)
 	return fd;
 }
 
-/* The receiver: a child with the socket on which the byte is expected. */
-struct receiver {
-	pid_t pid;
-	int socket;
-};
-
-static void receive(int fd, int type)
+void receive(int fd, int type)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	char byte[64];
@@ -72,6 +65,8 @@ static void receive(int fd, int type)
 
 	/* a way that ends early must not leave the port to its receiver */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != way_process)
+		_exit(1);
 	if (poll(&p, 1, SECONDS * 1000) != 1)
 		_exit(1);
 	if (type == SOCK_STREAM) {
@@ -83,7 +78,7 @@ static void receive(int fd, int type)
 	_exit(recv(s, byte, sizeof(byte), 0) <= 0);
 }
 
-static struct receiver receiver_new(int family, int type, int protocol)
+struct receiver receiver_new(int family, int type, int protocol)
 {
 	struct sockaddr_in in = peer4();
 	struct sockaddr_in6 in6 = peer6(false);
@@ -109,8 +104,7 @@ static struct receiver receiver_new(int family, int type, int protocol)
 	return r;
 }
 
-/* After the way was gone: did it arrive? */
-static void receiver_check(const struct receiver *r)
+void receiver_check(const struct receiver *r)
 {
 	int status = -1;
 
@@ -118,8 +112,7 @@ static void receiver_check(const struct receiver *r)
 		way_lost();
 }
 
-/* A call that is refused ends the way, and the receiver, if there is one, with it. */
-static void check_call(const struct receiver *r, long result, const char *step)
+void check_call(const struct receiver *r, long result, const char *step)
 {
 	int error = errno;
 
@@ -133,22 +126,19 @@ static void check_call(const struct receiver *r, long result, const char *step)
 	way_refused(step);
 }
 
-static void send_on(const struct receiver *r, int fd)
+void send_on(const struct receiver *r, int fd)
 {
 	check_call(r, send(fd, "x", 1, MSG_NOSIGNAL), "send");
 	receiver_check(r);
 }
 
-/* connect(2) as the function given does it, with an address of the length given. */
-typedef long (*connect_fn)(int fd, const struct sockaddr *addr, socklen_t len);
-
-static long plain_connect(int fd, const struct sockaddr *addr, socklen_t len)
+long plain_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return connect(fd, addr, len);
 }
 
-static void by_connect(int family, int type, int protocol, int receiver_protocol, socklen_t len,
-		       connect_fn fn)
+void by_connect(int family, int type, int protocol, int receiver_protocol, socklen_t len,
+		connect_fn fn)
 {
 	struct receiver r = receiver_new(family, type, receiver_protocol);
 	int fd = get_socket(family, type, protocol);
@@ -248,15 +238,12 @@ static void reconnect(void)
 	send_on(&r, fd);
 }
 
-/* sendto(2) as the function given does it. */
-typedef long (*send_fn)(int fd, int flags, const struct sockaddr *addr, socklen_t len);
-
-static long plain_sendto(int fd, int flags, const struct sockaddr *addr, socklen_t len)
+long plain_sendto(int fd, int flags, const struct sockaddr *addr, socklen_t len)
 {
 	return sendto(fd, "x", 1, flags | MSG_NOSIGNAL, addr, len);
 }
 
-static long plain_sendmsg(int fd, int flags, const struct sockaddr *addr, socklen_t len)
+long plain_sendmsg(int fd, int flags, const struct sockaddr *addr, socklen_t len)
 {
 	struct iovec iov = {.iov_base = (char *)"x", .iov_len = 1};
 	struct msghdr msg = {
@@ -276,7 +263,7 @@ static long plain_sendmmsg(int fd, int flags, const struct sockaddr *addr, sockl
 	return sendmmsg(fd, &msg, 1, flags | MSG_NOSIGNAL);
 }
 
-static void by_send(int type, int protocol, int flags, send_fn fn)
+void by_send(int type, int protocol, int flags, send_fn fn)
 {
 	struct receiver r = receiver_new(AF_INET, type, protocol);
 	int fd = get_socket(AF_INET, type, protocol);
