@@ -7,6 +7,7 @@
 
 #include "backend.h"
 #include "revshell-abi.h"
+#include "sink.h"
 
 #define CONFIG_N_DEFAULT_DIRS 4
 
@@ -25,6 +26,7 @@ struct config {
 	char *pin_dir;		 /* NULL: pin nothing */
 	bool stop_disarm;	 /* only remove the pins and exit */
 	int log_level;
+	struct sink_config sinks;
 	bool help; /* only print and exit */
 	bool version;
 };
