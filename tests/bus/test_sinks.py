@@ -2,7 +2,6 @@
 """Where events go besides the bus: the journal, a file, metrics; and the signal that counts denials."""
 import json
 import os
-import re
 import shutil
 import signal
 import stat
@@ -10,6 +9,7 @@ import time
 import unittest
 
 from harness import FAKE, PATH, BusTest, needs_root, policy, run, wait_for
+from openmetrics import OpenMetrics
 
 ONE, TWO = 1, 2  # bits of the policies' selectors
 DENIED = {"verdict": 1, "error": -1, "mode": 1}
@@ -30,60 +30,10 @@ mkdir "$1/small" && mount -t tmpfs -o size=16k tmpfs "$1/small"; shift; exec "$@
 """
 
 
-class OpenMetrics:
-    """A strict reader of OpenMetrics 1.0 text, of what counters and gauges need."""
-    NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-    LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
-    SAMPLE = re.compile(r"(%s)(?:\{(%s(?:,%s)*)?\})? (-?[0-9]+(?:\.[0-9]+)?)$" % (NAME, LABEL, LABEL))
-
-    def __init__(self, text):
-        assert text.endswith("\n# EOF\n"), "no end"
-        self.kinds, self.help, self.samples = {}, {}, {}
-        self.current = None
-        for line in text[:-len("# EOF\n")].splitlines():
-            if line.startswith("# "):
-                self.metadata(*line.split(" ", 3)[1:])
-            else:
-                self.sample(line)
-
-    def metadata(self, what, name, value):
-        assert re.fullmatch(self.NAME, name), name
-        if what == "TYPE":
-            assert name not in self.kinds, "family %s is told twice" % name
-            assert value in ("counter", "gauge"), value
-            self.kinds[name] = value
-            self.current = name
-        else:
-            assert what == "HELP" and name == self.current and name not in self.help, name
-            assert not re.search(r'\\[^\\"n]', value), value
-            self.help[name] = value
-
-    def sample(self, line):
-        m = self.SAMPLE.match(line)
-        assert m, line
-        name, labels, value = m.groups()
-        suffix = {"counter": "_total", "gauge": ""}[self.kinds[self.current]]
-        assert name == self.current + suffix, "%s among those of %s" % (name, self.current)
-        labels = re.findall(self.LABEL, labels or "")
-        keys = [label.split("=", 1)[0] for label in labels]
-        assert len(set(keys)) == len(keys), line
-        key = name, frozenset(labels)
-        assert key not in self.samples, "told twice: " + line
-        assert self.kinds[self.current] == "gauge" or float(value) >= 0, line
-        self.samples[key] = float(value)
-
-    def get(self, name, **labels):
-        return self.samples.get((name, frozenset('%s="%s"' % kv for kv in labels.items())))
-
-
 class SinkTest(BusTest):
     daemon = FAKE
     args = ["--backend=lsm", "--mode=enforce"]
     prefix = ()  # in front of the daemon's command line
-
-    def setUp(self):
-        self.more = []
-        super().setUp()
 
     def daemon_argv(self, *args):
         return [*(a.replace("@DIR@", self.dir) for a in self.prefix),
@@ -350,16 +300,15 @@ class Journal(SinkTest):
         self.fake_events(3000, match=ONE, **DENIED)
         self.fake_events(1, match=TWO, verdict=0)
         self.seen(3001)
-        r = self.record("MESSAGE_ID=8584ce5dae774d838c550f1f072f5518") if wait_for(
-            "the summary", lambda: self.records("MESSAGE_ID=8584ce5dae774d838c550f1f072f5518"),
-            20) else None
-        written = len(self.records("REVSHELL_VERDICT=denied"))
-        told = sum(int(s["REVSHELL_LEFT_OUT"]) for s in
-                   self.records("MESSAGE_ID=8584ce5dae774d838c550f1f072f5518"))
-        self.assertTrue(20 <= written <= 40, written)
-        self.assertEqual(r["REVSHELL_POLICY"], "one")
-        self.assertEqual(written + told, 3000)
-        self.assertEqual(self.stat("journal-left-out"), told)
+        left_out = "MESSAGE_ID=8584ce5dae774d838c550f1f072f5518"
+
+        def told():
+            return sum(int(r["REVSHELL_LEFT_OUT"]) for r in self.records(left_out))
+        self.assertLessEqual(len(self.records("REVSHELL_VERDICT=denied")), 40)
+        wait_for("the summary",
+                 lambda: len(self.records("REVSHELL_VERDICT=denied")) + told() == 3000, 25)
+        self.assertEqual({r["REVSHELL_POLICY"] for r in self.records(left_out)}, {"one"})
+        self.assertEqual(self.stat("journal-left-out"), told())
 
     def test_catalog(self):
         folder = "/proc/%d/root/run/catalog/usr/lib/systemd/catalog" % self.process.pid
@@ -374,8 +323,8 @@ class Journal(SinkTest):
                 "journalctl --no-pager -x REVSHELL_VERDICT=denied")
         self.assertEqual(r.code, 0, r)
         self.assertIn("Subject: Policy one refused a call", r.out)
-        self.assertIn('/usr/bin/nc (process 4211, user 1000) made a call that policy\n'
-                      '-- one denies. The call failed with EPERM', r.out)
+        self.assertRegex(r.out, r"/usr/bin/nc \(process 4211, user 1000\) made a call that policy\n"
+                                r"\S+ one denies. The call failed with EPERM")
 
 
 if __name__ == "__main__":

@@ -157,7 +157,9 @@ static void test_values(void **state)
 	put(f, 0, "revshelld.conf",
 	    "Backend=kprobe\nOverrideFallback=sigkill\nMode=enforce\nPolicyDirectory=/a\n"
 	    "PolicyDirectory=\nPolicyDirectory=/b\nPolicyDirectory=/"
-	    "c\nPinDirectory=none\nBus=session",
+	    "c\nPinDirectory=none\nBus=session\nJournalEvents=all\nExportFile=/"
+	    "e\nExportFileMaxSize=64K\n"
+	    "ExportFileMaxFiles=7\nMetricsFile=/m\nMetricsInterval=2m",
 	    0644);
 	assert_int_equal(read_all(f, &c, &d), 0);
 	assert_int_equal(c.backend, BACKEND_KPROBE);
@@ -168,6 +170,12 @@ static void test_values(void **state)
 	assert_string_equal(c.policy_dirs[0], "/b");
 	assert_null(c.pin_dir);
 	assert_string_equal(c.bus, "session");
+	assert_int_equal(c.sinks.journal, SINK_JOURNAL_ALL);
+	assert_string_equal(c.sinks.export_file, "/e");
+	assert_int_equal(c.sinks.export_max_size, 65536);
+	assert_int_equal(c.sinks.export_files, 7);
+	assert_string_equal(c.sinks.metrics_file, "/m");
+	assert_int_equal(c.sinks.metrics_interval_usec, 120000000);
 	config_done(&c);
 	diag_done(&d);
 
@@ -179,6 +187,14 @@ static void test_values(void **state)
 	assert_error(f, "PinDirectory=here", "PinDirectory is a path, or none");
 	assert_error(f, "Bus=nowhere", "Bus is system, session, or an address");
 	assert_error(f, "LogLevel=8", "LogLevel is emerg .. debug");
+	assert_error(f, "JournalEvents=some", "JournalEvents is verdicts, all or none, not");
+	assert_error(f, "ExportFile=here", "ExportFile is a path, or none");
+	assert_error(f, "ExportFileMaxSize=4095", "ExportFileMaxSize is 0 for no bound, or bytes");
+	assert_error(f, "ExportFileMaxSize=1T", "ExportFileMaxSize is 0 for no bound, or bytes");
+	assert_error(f, "ExportFileMaxFiles=101", "ExportFileMaxFiles is a number from 0 to 100");
+	assert_error(f, "MetricsFile=", "MetricsFile is a path, or none");
+	assert_error(f, "MetricsInterval=0", "MetricsInterval is from 1s to 24h");
+	assert_error(f, "MetricsInterval=25h", "MetricsInterval is from 1s to 24h");
 	assert_error(f, "backend=lsm", "unknown key \"backend\"");
 	assert_error(f, "[Other]\nBackend=lsm", "there is no section [Other]");
 }
