@@ -361,6 +361,21 @@ static void read_kernel_mode(struct config *c, const char *path)
 	}
 }
 
+/* The service manager's credentials stand between what is local and what packages bring. */
+static int add_default_dirs(struct config *c)
+{
+	const char *credentials = secure_getenv("CREDENTIALS_DIRECTORY");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < CONFIG_N_DEFAULT_DIRS; i++) {
+		if (i == CONFIG_N_LOCAL_DIRS && credentials && *credentials == '/')
+			r = add_dir(c, credentials);
+		if (r == 0)
+			r = add_dir(c, config_default_dirs[i]);
+	}
+	return r;
+}
+
 int config_parse(int argc, char *const *argv, struct config *ret_config)
 {
 	struct config c = {
@@ -400,8 +415,8 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 	if (r == 0)
 		read_kernel_mode(&c, "/proc/cmdline");
 	c.default_dirs = c.n_policy_dirs == 0;
-	for (size_t i = 0; r == 0 && c.default_dirs && i < CONFIG_N_DEFAULT_DIRS; i++)
-		r = add_dir(&c, config_default_dirs[i]);
+	if (r == 0 && c.default_dirs)
+		r = add_default_dirs(&c);
 	if (r < 0) {
 		config_done(&c);
 		return r;

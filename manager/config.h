@@ -10,6 +10,7 @@
 #include "sink.h"
 
 #define CONFIG_N_DEFAULT_DIRS 4
+#define CONFIG_N_LOCAL_DIRS   2 /* of these, below /etc and /run */
 
 /* The policy directories of the package, highest precedence first. */
 extern const char *const config_default_dirs[CONFIG_N_DEFAULT_DIRS];

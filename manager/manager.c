@@ -330,6 +330,19 @@ struct ruleset_options manager_ruleset_options(const struct manager *m)
 	return opts;
 }
 
+/* Not everything that is meant to be refused can be. */
+static void log_degraded(const struct manager *m)
+{
+	static const char *const fields[] = {MESSAGE_FIELD(MESSAGE_DEGRADED), NULL};
+	_cleanup_free_ char *why = NULL;
+
+	if (m->mode != REVSHELL_MODE_ENFORCE || !manager_count_degraded(m))
+		return;
+	why = manager_why_degraded(m);
+	log_fields(m->log, LOG_ERR, fields, "Mode enforce is in force in part only: %s",
+		   why ? why : "out of memory");
+}
+
 int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 {
 	const struct ruleset_options opts = manager_ruleset_options(m);
@@ -366,6 +379,8 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	push_generation(m, &new);
 	drop_stale_overrides(m, m->generations[0].rs);
 	tally_keep(&m->tally, &m->generations[0].rs->policies);
+	if (manager_count_degraded(m) > n_degraded)
+		log_degraded(m);
 	properties_changed(m, MANAGER_GENERATION |
 				      (manager_count_degraded(m) != n_degraded ? MANAGER_MODE : 0));
 	/* diff.removed points into the generation before, which is kept. */
@@ -461,13 +476,7 @@ int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadli
 			    deadline_ns ? " until it is confirmed" : "", mode_name(previous));
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
 		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
-	if (mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m)) {
-		static const char *const fields[] = {MESSAGE_FIELD(MESSAGE_DEGRADED), NULL};
-		_cleanup_free_ char *why = manager_why_degraded(m);
-
-		log_fields(m->log, LOG_ERR, fields, "Mode enforce is in force in part only: %s",
-			   why ? why : "out of memory");
-	}
+	log_degraded(m);
 	properties_changed(m, MANAGER_MODE);
 	return 0;
 }

@@ -8,7 +8,7 @@ import stat
 import time
 import unittest
 
-from harness import FAKE, PATH, BusTest, needs_root, policy, run, wait_for
+from harness import FAKE, PATH, BusTest, policy, run, wait_for
 from openmetrics import OpenMetrics
 
 ONE, TWO = 1, 2  # bits of the policies' selectors
@@ -28,6 +28,10 @@ JOURNAL_STREAM=$(stat -L -c %%d:%%i /proc/self/fd/2) exec "$@"
 WITH_SMALL_DISK = """
 mkdir "$1/small" && mount -t tmpfs -o size=16k tmpfs "$1/small"; shift; exec "$@"
 """
+
+
+needs_mounts = unittest.skipUnless(os.geteuid() == 0 and run("unshare", "-m", "true").code == 0,
+                                   "needs mount namespaces")
 
 
 class SinkTest(BusTest):
@@ -78,6 +82,22 @@ class Denials(SinkTest):
         data = [m["payload"]["data"] for m in finish(1) if m["member"] == "Denied"]
         self.assertEqual(sum(d[1] for d in data), 30, "kept back or not, told once")
         self.assertEqual(data[-1][2], 30)
+
+
+class Degraded(SinkTest):
+    args = ["--backend=kprobe", "--mode=enforce"]
+
+    def write_policies(self):
+        self.write("20-two.yaml", policy("two", deny=False))
+
+    def test_told_when_it_comes_about(self):
+        told = "Mode enforce is in force in part only"
+        self.assertNotIn(told, self.log())
+        self.write("10-one.yaml", policy("one"))
+        self.call("Reload", "a{sv}", "0")
+        self.assertEqual(self.log().count(told), 1)
+        self.call("Reload", "a{sv}", "0")
+        self.assertEqual(self.log().count(told), 1, "not for each reload")
 
 
 class Losses(SinkTest):
@@ -145,7 +165,7 @@ class BadExportFile(SinkTest):
         wait_for("the end of the trouble", lambda: "3 are missing there" in self.log())
 
 
-@needs_root
+@needs_mounts
 class FullDisk(SinkTest):
     prefix = ["unshare", "-m", "sh", "-c", WITH_SMALL_DISK, "sh", "@DIR@"]
     args = [*SinkTest.args, "--export-file=@DIR@/small/export", "--metrics-file=@DIR@/small/x.prom",
@@ -237,7 +257,7 @@ class Metrics(SinkTest):
                 OpenMetrics(bad)
 
 
-@needs_root
+@needs_mounts
 @unittest.skipUnless(os.path.exists(JOURNALD), "no systemd-journald")
 class Journal(SinkTest):
     prefix = ["unshare", "-m", "bash", "-c", WITH_JOURNAL, "bash", "@DIR@"]

@@ -212,11 +212,36 @@ static void test_trust(void **state)
 	diag_done(&d);
 }
 
+/* Credentials stand between what is local and what packages bring, and not beside what is given. */
+static void test_credentials(void **state)
+{
+	char *none[] = {(char *)"revshelld", (char *)"--config=none", NULL};
+	char *given[] = {(char *)"revshelld", (char *)"--config=none", (char *)"--policy-dir=/a",
+			 NULL};
+	struct config c;
+
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1), 0);
+	assert_int_equal(config_parse(2, none, &c), 0);
+	assert_int_equal(c.n_policy_dirs, CONFIG_N_DEFAULT_DIRS + 1);
+	assert_string_equal(c.policy_dirs[1], "/run/revshell/policies.d");
+	assert_string_equal(c.policy_dirs[2], "/run/credentials/x");
+	assert_string_equal(c.policy_dirs[3], "/usr/local/lib/revshell/policies.d");
+	config_done(&c);
+	assert_int_equal(config_parse(3, given, &c), 0);
+	assert_int_equal(c.n_policy_dirs, 1);
+	config_done(&c);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(config_parse(2, none, &c), 0);
+	assert_int_equal(c.n_policy_dirs, CONFIG_N_DEFAULT_DIRS);
+	config_done(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_credentials),
 		cmocka_unit_test_setup_teardown(test_precedence, ranked_dirs_setup,
 						ranked_dirs_teardown),
 		cmocka_unit_test_setup_teardown(test_values, ranked_dirs_setup,
