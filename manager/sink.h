@@ -12,8 +12,8 @@
 #include "macro.h"
 
 /*
- * A sink begins with this. None may hold the daemon up or end it: what cannot be delivered is
- * counted and told, once for a whole trouble.
+ * A sink begins with this. None may end the daemon, or hold it up longer than a disk or journald
+ * takes: what cannot be delivered is counted and told, once for a whole trouble.
  */
 struct sink {
 	const struct sink_ops *ops;

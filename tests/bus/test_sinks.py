@@ -43,6 +43,11 @@ class SinkTest(BusTest):
         return [*(a.replace("@DIR@", self.dir) for a in self.prefix),
                 *(a.replace("@DIR@", self.dir) for a in super().daemon_argv(*args))]
 
+    def tearDown(self):
+        if self.process.poll() is None:
+            self.assertEqual(self.stop_daemon(), 0, self.log())
+        super().tearDown()
+
     def stat(self, name):
         return self.call("GetStatistics")[0].get(name)
 
