@@ -8,7 +8,7 @@ import stat
 import time
 import unittest
 
-from harness import FAKE, PATH, BusTest, policy, run, wait_for
+from harness import FAKE, NOBODY, PATH, SOURCE, BusTest, needs_root, policy, run, wait_for
 from openmetrics import OpenMetrics
 
 ONE, TWO = 1, 2  # bits of the policies' selectors
@@ -87,6 +87,29 @@ class Denials(SinkTest):
         data = [m["payload"]["data"] for m in finish(1) if m["member"] == "Denied"]
         self.assertEqual(sum(d[1] for d in data), 30, "kept back or not, told once")
         self.assertEqual(data[-1][2], 30)
+
+
+@needs_root
+class Listener(SinkTest):
+    """Anybody on the bus as it is installed hears how many there were, and nothing of what."""
+    include = "<include>%s/dbus/org.revshell1.conf</include>" % SOURCE
+
+    def test_another_user_hears_counts_only(self):
+        path = self.dir + "/heard"
+
+        def heard():
+            with open(path, encoding="utf-8") as f:
+                return f.read()
+        with open(path, "w", encoding="utf-8") as out:
+            self.start([*NOBODY, "dbus-monitor", "--address", self.address, "type='signal'"],
+                       stdout=out, stderr=out)
+        wait_for("the listener", lambda: "NameAcquired" in heard())
+        time.sleep(0.3)  # until its match is there
+        self.fake_events(3, match=ONE, exe="/tmp/secret", **DENIED)
+        wait_for("the signal", lambda: "member=Denied" in heard())
+        self.assertRegex(heard(), r'member=Denied\n +string "one"\n +uint64 \d+\n +uint64 \d+\n')
+        for secret in "/tmp/secret", "198.51.100.7":
+            self.assertNotIn(secret, heard())
 
 
 class Degraded(SinkTest):
@@ -338,7 +361,7 @@ class Journal(SinkTest):
     def test_catalog(self):
         folder = "/proc/%d/root/run/catalog/usr/lib/systemd/catalog" % self.process.pid
         os.makedirs(folder)
-        shutil.copy(os.environ["REVSHELL_SOURCE"] + "/systemd/revshelld.catalog", folder)
+        shutil.copy(SOURCE + "/systemd/revshelld.catalog", folder)
         self.fake_events(1, match=ONE, **DENIED)
         self.record("REVSHELL_VERDICT=denied")
         r = run("nsenter", "--mount", "--target=%d" % self.process.pid, "bash", "-c",
