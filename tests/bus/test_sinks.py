@@ -26,7 +26,7 @@ JOURNAL_STREAM=$(stat -L -c %%d:%%i /proc/self/fd/2) exec "$@"
 """ % JOURNALD
 
 WITH_SMALL_DISK = """
-mkdir "$1/small" && mount -t tmpfs -o size=16k tmpfs "$1/small"; shift; exec "$@"
+mkdir "$1/small" && mount -t tmpfs -o size=32k tmpfs "$1/small"; shift; exec "$@"
 """
 
 
