@@ -24,8 +24,26 @@ const volatile bool rs_have_sk_storage __weak = true;
 const volatile bool rs_have_socket_cookie __weak = true;
 
 /*
+ * Files that serve kprobes too are compiled twice, once with RS_KPROBE. A file that defines
+ * RS_WITHOUT_CONTEXT has no program's context where it decides, so events lack call stacks.
+ */
+#ifdef RS_KPROBE
+#define RS_IS_KPROBE true
+#ifndef RS_PROBING
+#define RS_PROBING
+#endif
+#else
+#define RS_IS_KPROBE false
+#endif
+#ifdef RS_WITHOUT_CONTEXT
+#define RS_HAS_CONTEXT false
+#else
+#define RS_HAS_CONTEXT true
+#endif
+
+/*
  * A field of a kernel object. Programs whose arguments the verifier knows load it; kprobes get bare
- * numbers and have to probe. Files that serve both are compiled twice, once with RS_PROBING.
+ * numbers and have to probe, as does all that is RS_PROBING.
  */
 #ifdef RS_PROBING
 #define RS_IS_PROBING true
@@ -41,7 +59,7 @@ const volatile bool rs_have_socket_cookie __weak = true;
 #endif
 
 /* Argument n, from 1, of the function that the program is attached to, fetched here. */
-#ifdef RS_PROBING
+#ifdef RS_KPROBE
 #define RS_ARGUMENT(ctx, n, type) ((type)PT_REGS_PARM##n((struct pt_regs *)(ctx)))
 #else
 #define RS_ARGUMENT(ctx, n, type) ((type)((const volatile __u64 *)(ctx))[(n)-1])

@@ -54,13 +54,15 @@ static __always_inline __s64 denial_error(__u32 slot, const __u32 hook, __u32 se
 	return denial ? denial->error : -EPERM;
 }
 
+#define RS_FAMILY_BIT(family) (1ULL << ((family) < 63 ? (family) : 63))
+
 /*
  * First half of a decision: the rule set's part for this hook and what it makes of the caller, or
  * NULL if the call is of no concern. Every NULL says why nothing can be wrong with it. Most calls
  * end here, so nothing is written down before.
  */
 static __always_inline const struct revshell_hook_cfg *
-hook_gate(const __u32 hook, __u32 family, const struct revshell_label_cache **ret_cache)
+hook_gate(const __u32 hook, __u64 families, const struct revshell_label_cache **ret_cache)
 {
 	const struct revshell_hook_cfg *cfg;
 	struct revshell_label_cache *cache;
@@ -77,8 +79,8 @@ hook_gate(const __u32 hook, __u32 family, const struct revshell_label_cache **re
 	/* allow: never, every hook has its part */
 	if (!cfg)
 		return NULL;
-	/* allow: no selector can match this address family; without selectors none can */
-	if (!((cfg->families >> (family < 63 ? family : 63)) & 1))
+	/* allow: no selector can match these address families; without selectors none can */
+	if (!(cfg->families & families))
 		return NULL;
 
 	label = label_get();
@@ -116,11 +118,12 @@ static __always_inline void call_take_caller(struct rs_call *call,
 
 /*
  * Second half: decides and carries out. dims and can_deny are constants; a kprobe never can. Sets
- * call->error. Returns 1 if call->ev is an event, reserved and filled in but for the process, 0 if
+ * call->error. Returns 1 if *ret_ev is an event, reserved and filled in but for the process, 0 if
  * none is wanted. A function of its own in each program, for the sake of the stack.
  */
 static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const bool can_deny,
-				       const struct revshell_hook_cfg *cfg, struct rs_call *call)
+				       const struct revshell_hook_cfg *cfg, struct rs_call *call,
+				       struct revshell_event **ret_ev)
 {
 	const __u64 all_dims = dims | RS_DIMS_ALWAYS;
 	const __u32 slot = cfg->slot & 1;
@@ -151,7 +154,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	if (!rs_is_set(out.report | out.signals | out.deny_words))
 		return 0;
 
-	if (can_deny && !RS_IS_PROBING && rs_is_set(out.deny_words) * enforcing) {
+	if (can_deny && !RS_IS_KPROBE && rs_is_set(out.deny_words) * enforcing) {
 		error = denial_error(slot, hook,
 				     rs_deny_selector(slot, cfg, &match, all_dims, 0, &out));
 		stat_add(REVSHELL_STAT_DENIED);
@@ -175,11 +178,12 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	} else {
 		out.mix = 0;
 	}
-	ev = cfg->track_sock | cfg->stacks ? event_reserve_more(cfg, call) : event_reserve();
+	ev = RS_HAS_CONTEXT && (cfg->track_sock | cfg->stacks) ? event_reserve_more(cfg, call)
+							       : event_reserve();
 	if (!ev)
 		return 0;
 	ev->suppressed = out.mix;
-	ev->by_send = call->by_send;
+	ev->via = call->via;
 	ev->generation = cfg->generation;
 	ev->hook = hook;
 	ev->error = error;
@@ -202,7 +206,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	for (int i = 0; i < REVSHELL_INTS; i++)
 		ev->ints[i] = call->ints[i];
 	ev->predicates = match.answers;
-	call->ev = ev;
+	*ret_ev = ev;
 	return 1;
 }
 
@@ -213,18 +217,17 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 #define HOOK_RUN(hook_, family_, decide, ...)                                                \
 	({                                                                                   \
 		const struct revshell_label_cache *cache_;                                   \
-		const struct revshell_hook_cfg *cfg_ = hook_gate(hook_, family_, &cache_);   \
+		const struct revshell_hook_cfg *cfg_ =                                       \
+			hook_gate(hook_, RS_FAMILY_BIT(family_), &cache_);                   \
 		cfg_ ? hook_rest(cfg_, cache_, decide,                                       \
 				 &(struct rs_call){                                          \
 					 .hook = (hook_), .family = (family_), __VA_ARGS__}) \
 		     : 0;                                                                    \
 	})
 
-static __always_inline int hook_rest(const struct revshell_hook_cfg *cfg,
-				     const struct revshell_label_cache *cache,
-				     int (*decide)(const struct revshell_hook_cfg *cfg,
-						   struct rs_call *call),
-				     struct rs_call *call)
+/* What is found before the decision, for the sake of the stack. */
+static __always_inline void call_prepare(struct rs_call *call, const struct revshell_hook_cfg *cfg,
+					 const struct revshell_label_cache *cache)
 {
 	call_take_caller(call, cfg, cache);
 	if (cfg->used & (RS_DIM_BIT(REVSHELL_DIM_PREDICATE) | RS_DIM_BIT(REVSHELL_DIM_UN_PATH))) {
@@ -233,6 +236,15 @@ static __always_inline int hook_rest(const struct revshell_hook_cfg *cfg,
 		if (call->sockaddr && (cfg->used & RS_DIM_BIT(REVSHELL_DIM_UN_PATH)))
 			call->unix_row = call_find_unix_row(cfg, call);
 	}
+}
+
+static __always_inline int hook_rest(const struct revshell_hook_cfg *cfg,
+				     const struct revshell_label_cache *cache,
+				     int (*decide)(const struct revshell_hook_cfg *cfg,
+						   struct rs_call *call),
+				     struct rs_call *call)
+{
+	call_prepare(call, cfg, cache);
 	/* the verifier knows call->ev only where 1 comes back */
 	if (decide(cfg, call)) {
 		struct revshell_event *ev = call->ev;
@@ -246,10 +258,10 @@ static __always_inline int hook_rest(const struct revshell_hook_cfg *cfg,
 #define DEFINE_DECIDE(name, hook, dims, can_deny)                                             \
 	static __noinline int name(const struct revshell_hook_cfg *cfg, struct rs_call *call) \
 	{                                                                                     \
-		return hook_decide(hook, dims, can_deny, cfg, call);                          \
+		return hook_decide(hook, dims, can_deny, cfg, call, &call->ev);               \
 	}
 
-#ifdef RS_PROBING
+#ifdef RS_KPROBE
 /* What a kretprobe wants to know of the call that it sees the end of. */
 struct rs_entry {
 	struct sock *sk;
@@ -292,7 +304,7 @@ static __always_inline bool entry_take(__u64 hook, struct rs_entry *ret_entry)
 /*
  * A program at the entry of a function, rs_fentry_NAME or, compiled for probing, rs_kprobe_NAME.
  */
-#ifdef RS_PROBING
+#ifdef RS_KPROBE
 #define RS_ENTRY(name, function, ...) \
 	SEC("?kprobe/" #function)     \
 	int BPF_KPROBE(rs_kprobe_##name, __VA_ARGS__)
@@ -315,10 +327,10 @@ static __always_inline int verdict_return(__s64 error)
 }
 
 /*
- * The programs of a hook that can refuse: rs_lsm_NAME and rs_fmod_NAME or, compiled for probing,
+ * The programs of a hook that can refuse: rs_lsm_NAME and rs_fmod_NAME or, compiled for kprobes,
  * rs_kprobe_NAME, which only sees. verdict: an expression of ctx and the arguments that follow.
  */
-#ifdef RS_PROBING
+#ifdef RS_KPROBE
 #define RS_VERDICT(name, hook, verdict, ...)            \
 	SEC("?kprobe/security_" #hook)                  \
 	int BPF_KPROBE(rs_kprobe_##name, ##__VA_ARGS__) \

@@ -64,12 +64,17 @@ enum bpf_map_type {
 #define AF_NETLINK		       16
 #define AF_PACKET		       17
 #define SOCK_STREAM		       1
+#define SOCK_DGRAM		       2
 #define S_IFMT			       00170000
 #define S_IFSOCK		       0140000
 #define SOCKFS_MAGIC		       0x534f434b /* linux/magic.h */
 #define IPPROTO_TCP		       6
+#define IPPROTO_UDP		       17
+#define IPPROTO_UDPLITE		       136
 #define IPPROTO_MPTCP		       262
 #define MSG_FASTOPEN		       0x20000000
+
+#define SCTP_SOCKOPT_CONNECTX	       110 /* linux/sctp.h: whichever call brought the list */
 
 /* asm-generic/errno-base.h */
 #define EPERM			       1

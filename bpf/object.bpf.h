@@ -30,9 +30,9 @@ struct rs_call {
 	/* small, since the stack is */
 	__s16 error; /* out: 0 or the denial's -errno */
 	__u8 hook;
-	bool is_destination : 1; /* sockaddr is where packets will go */
-	bool by_send : 1;	 /* a message carries it, not connect(2) */
-	bool sa_known : 1;
+	__u8 is_destination : 1; /* sockaddr is where packets will go */
+	__u8 via : 2;		 /* REVSHELL_VIA_* */
+	__u8 sa_known : 1;
 };
 
 /* Sees to it that call->sa is filled in. */

@@ -11,7 +11,7 @@
  * Raised whenever a layout below or the meaning of a field changes: it names the directory that
  * pinned maps live in, so that a daemon never reads what another layout wrote.
  */
-#define REVSHELL_ABI		 2
+#define REVSHELL_ABI		 3
 
 /* Limits. Each is checked in user space with an error that names it. */
 #define REVSHELL_SELECTORS	 1024 /* selectors on one hook in one generation */
@@ -565,11 +565,19 @@ struct revshell_event {
 	__u32 args_len; /* bytes of args in use, NUL-separated, argv[0] first; the rest is random */
 	__u32 cwd_len;	/* likewise */
 	__u32 suppressed; /* records like this one that rate limits kept back since the last */
-	__u32 by_send;	  /* 1: hook is CONNECT, but a message carried the address */
+	__u32 via;	  /* REVSHELL_VIA_*: what carried the address, where the hook is CONNECT */
 	struct revshell_exe exe;
 	struct revshell_exe parent;
 	char args[REVSHELL_ARGS_SIZE];
 	char cwd[REVSHELL_PATH_INLINE];
+};
+
+/* struct revshell_event.via */
+enum revshell_via {
+	REVSHELL_VIA_CONNECT, /* connect(2), or another hook */
+	REVSHELL_VIA_SENDMSG, /* a message */
+	REVSHELL_VIA_SCTP,    /* the list of sctp_connectx(), which has an event for each address */
+	REVSHELL_VIA_MAX,
 };
 
 #define REVSHELL_STACK_FRAMES 16

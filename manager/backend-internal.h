@@ -18,6 +18,7 @@ struct backend_program {
 	unsigned int kinds;	 /* backends it is part of: bits by enum backend_kind */
 	bool on_demand;		 /* attached while the rule set has selectors on hook */
 	bool track_sock;	 /* or, without a hook, while it tracks sockets */
+	bool sctp;		 /* on demand of selectors that SCTP sockets can match */
 };
 
 extern const struct backend_program backend_programs[];

@@ -4,6 +4,7 @@
 #include <bpf/btf.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,7 @@ const struct backend_program backend_programs[] = {
 	VERDICT("accept", REVSHELL_HOOK_ACCEPT, .on_demand = true),
 	VERDICT("option", REVSHELL_HOOK_SETSOCKOPT, .on_demand = true),
 	VERDICT("sctp", REVSHELL_HOOK_SCTP_BIND_CONNECT, .on_demand = true),
+	VERDICT("connectx", REVSHELL_HOOK_CONNECT, .on_demand = true, .sctp = true),
 	VERDICT("receive", REVSHELL_HOOK_FILE_RECEIVE, .on_demand = true),
 	VERDICT("tun", REVSHELL_HOOK_TUN_DEV_CREATE, .on_demand = true),
 	VERDICT("ptrace", REVSHELL_HOOK_PTRACE_ACCESS, .on_demand = true),
@@ -269,7 +271,11 @@ static int attach_program(struct backend *b, size_t i, char **reason)
 
 static bool is_needed(const struct backend_program *p, const struct ruleset *rs)
 {
-	return p->track_sock ? rs->track_sock : rs->hooks[p->hook].n_selectors != 0;
+	if (p->track_sock)
+		return rs->track_sock;
+	if (p->sctp)
+		return ruleset_admits_protocol(rs, p->hook, IPPROTO_SCTP);
+	return rs->hooks[p->hook].n_selectors != 0;
 }
 
 int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **reason)

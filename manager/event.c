@@ -127,6 +127,12 @@ static json_t *tags_of(const struct policy_entry *e)
 	return tags;
 }
 
+/* The hook that carried an address to what policies say of connect. */
+static const char *const via_names[REVSHELL_VIA_MAX] = {
+	[REVSHELL_VIA_SENDMSG] = "sendmsg",
+	[REVSHELL_VIA_SCTP] = "sctp_bind_connect",
+};
+
 /* The facts that Tetragon's events do not have, in keys of their own. */
 static void put_added(json_t *body, const struct revshell_event *ev, const struct ruleset *rs,
 		      unsigned int bit, bool *oom)
@@ -134,6 +140,7 @@ static void put_added(json_t *body, const struct revshell_event *ev, const struc
 	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
 	const struct policy_selector *s = selector_of(rs, sel);
 	enum event_verdict verdict = event_get_verdict(ev, rs, bit);
+	const char *via = ev->via < REVSHELL_VIA_MAX ? via_names[ev->via] : NULL;
 	bool enforce = rs->effective[sel->policy].mode == POLICY_MODE_ENFORCE;
 
 	event_put(body, "verdict", json_string(event_verdict_name(verdict)), oom);
@@ -147,8 +154,8 @@ static void put_added(json_t *body, const struct revshell_event *ev, const struc
 		  json_string(ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor"), oom);
 	event_put_number(body, "generation", ev->generation, oom);
 	event_put(body, "hook", json_string(ruleset_hook_name(ev->hook)), oom);
-	if (ev->by_send)
-		event_put(body, "via", json_string("sendmsg"), oom);
+	if (via)
+		event_put(body, "via", json_string(via), oom);
 	event_put(body, "selector", json_integer(sel->selector), oom);
 	if (s->label)
 		event_put_text(body, "selector_label", s->label, oom);

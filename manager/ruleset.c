@@ -25,6 +25,18 @@ enum revshell_hook ruleset_hook_parse(const char *name)
 	return hook;
 }
 
+bool ruleset_admits_protocol(const struct ruleset *rs, enum revshell_hook hook,
+			     unsigned int protocol)
+{
+	const struct revshell_hook_cfg *cfg = &rs->hooks[hook].cfg;
+
+	if (rs->hooks[hook].n_selectors == 0)
+		return false;
+	if (!(cfg->used & 1ULL << REVSHELL_DIM_SK_PROTOCOL))
+		return true;
+	return rs->rows[cfg->sk_protocol[protocol]].fold != 0;
+}
+
 int ruleset_new_empty(struct ruleset **ret_rs)
 {
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;

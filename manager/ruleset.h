@@ -150,6 +150,10 @@ bool ruleset_selector_denies(const struct policy_selector *s);
 const char *ruleset_hook_name(enum revshell_hook hook);
 enum revshell_hook ruleset_hook_parse(const char *name);
 
+/* Whether a socket of the protocol can match any selector of the hook, as far as that tells. */
+bool ruleset_admits_protocol(const struct ruleset *rs, enum revshell_hook hook,
+			     unsigned int protocol);
+
 /* Whether selector number bit is among those of words. */
 static inline bool ruleset_has_bit(const __u64 *words, uint32_t bit)
 {

@@ -25,7 +25,7 @@ static __always_inline void listen_start_run(void *ctx, struct sock *sk)
 		 listen_start_decide, .ctx = ctx, .sk = sk);
 }
 
-#ifdef RS_PROBING
+#ifdef RS_KPROBE
 SEC("?kprobe/inet_csk_listen_start")
 int BPF_KPROBE(rs_kprobe_listen_start, struct sock *sk)
 {

@@ -57,7 +57,7 @@ static __always_inline void sk_alloc_run(void *ctx, struct sock *sk, int family,
 }
 
 /* At exit, where both the arguments and the socket that came of them are known. */
-#ifdef RS_PROBING
+#ifdef RS_KPROBE
 SEC("?kprobe/sk_alloc")
 int BPF_KPROBE(rs_kprobe_sk_alloc, struct net *net, int family, unsigned int priority, void *proto,
 	       int kern)

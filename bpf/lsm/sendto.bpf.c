@@ -25,6 +25,25 @@ static __always_inline bool has_peer(const struct sock *sk, const struct msghdr 
 	return true;
 }
 
+/*
+ * What an address without a family means: the socket's own to udp_sendmsg(), raw_sendmsg(),
+ * rawv6_sendmsg() and l2tp_ip6_sendmsg(); no address at all to udpv6_sendmsg(). A stream's is taken
+ * for a disconnect, and refused.
+ */
+static __always_inline __u32 family_meant(const struct sock *sk)
+{
+	__u32 family = RS_GET(sk, __sk_common.skc_family), type = RS_GET(sk, sk_type);
+	__u32 protocol = RS_GET(sk, sk_protocol);
+
+	if (family == AF_INET)
+		return AF_INET;
+	if (family != AF_INET6 || type == SOCK_STREAM)
+		return AF_UNSPEC;
+	if (type == SOCK_DGRAM && (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE))
+		return AF_UNSPEC;
+	return AF_INET6;
+}
+
 static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct msghdr *msg)
 {
 	const void *address;
@@ -47,15 +66,13 @@ static __always_inline int sendto_verdict(void *ctx, struct socket *sock, struct
 	if (!sk)
 		return 0;
 	bpf_probe_read_kernel(&family, sizeof(family), address);
-	/* udp_sendmsg() and raw_sendmsg() take no family for AF_INET; IPv6 takes it for no address
-	 */
-	if (family == AF_UNSPEC && RS_GET(sk, __sk_common.skc_family) == AF_INET)
-		family = AF_INET;
+	if (family == AF_UNSPEC)
+		family = family_meant(sk);
 	if (family == AF_UNSPEC || !has_peer(sk, msg, family))
 		return 0;
 	return verdict_return(HOOK_RUN(REVSHELL_HOOK_CONNECT, family, sendto_decide, .ctx = ctx,
 				       .sk = sk, .sockaddr = address, .addrlen = addrlen,
-				       .is_destination = true, .by_send = true,
+				       .is_destination = true, .via = REVSHELL_VIA_SENDMSG,
 				       .ints[2] = addrlen));
 }
 

@@ -360,13 +360,18 @@ static void test_cannot_deny(void **state)
 	"    - {index: 1, type: sockaddr}\n" \
 	"    selectors:\n"
 
-static uint64_t families_of(const char *filters)
+static struct ruleset *compile_filters(const char *filters)
 {
-	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
 	_cleanup_free_ char *text = NULL;
 
 	assert_true(asprintf(&text, SOCKADDR_POLICY "    - matchArgs: [%s]\n", filters) > 0);
-	rs = compile_text(text);
+	return compile_text(text);
+}
+
+static uint64_t families_of(const char *filters)
+{
+	_cleanup_(ruleset_freep) struct ruleset *rs = compile_filters(filters);
+
 	return cfg_of(rs, CONNECT)->families;
 }
 
@@ -405,6 +410,29 @@ static void test_mptcp(void **state)
 	assert_true(row_word(plain, cfg_of(plain, CONNECT)->sk_protocol[IPPROTO_MPTCP]) == 1);
 	assert_true(row_word(named, cfg_of(named, CONNECT)->sk_protocol[IPPROTO_MPTCP]) == 2);
 	assert_true(row_word(named, cfg_of(named, CONNECT)->sk_protocol[IPPROTO_TCP]) == 1);
+}
+
+/* What decides whether programs are loaded that a protocol alone needs. */
+static void test_admitted_protocols(void **state)
+{
+	static const struct {
+		const char *filter;
+		bool sctp;
+	} cases[] = {
+		{"{index: 1, operator: SPort, values: [\"4444\"]}", true},
+		{"{index: 0, operator: Protocol, values: [\"6\", \"132\"]}", true},
+		{"{index: 0, operator: Protocol, values: [\"6\", \"17\"]}", false},
+	};
+	_cleanup_(ruleset_freep) struct ruleset *empty = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(ruleset_freep) struct ruleset *rs = compile_filters(cases[i].filter);
+
+		assert_int_equal(ruleset_admits_protocol(rs, CONNECT, IPPROTO_SCTP), cases[i].sctp);
+		assert_false(ruleset_admits_protocol(rs, REVSHELL_HOOK_LISTEN, IPPROTO_SCTP));
+	}
+	assert_int_equal(ruleset_new_empty(&empty), 0);
+	assert_false(ruleset_admits_protocol(empty, CONNECT, IPPROTO_SCTP));
 }
 
 static void test_exemption(void **state)
@@ -700,6 +728,7 @@ int main(void)
 		cmocka_unit_test(test_cannot_deny),
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_mptcp),
+		cmocka_unit_test(test_admitted_protocols),
 		cmocka_unit_test(test_exemption),
 		cmocka_unit_test(test_identity_by_path),
 		cmocka_unit_test(test_affixes),

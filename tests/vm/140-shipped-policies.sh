@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The shipped policies report shells in monitor mode, and stop them once they are switched, one by one.
+# kernels: 5.10 7
 # timeout: 400
 . "$(dirname "$0")/shells.sh"
 

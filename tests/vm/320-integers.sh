@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Every operator on integers, for a size, unsigned, and for an int with and without a sign.
+# kernels: 5.10 7
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each way to select a process: users, descriptors, units, PIDs, namespaces, capabilities, ancestors.
+# kernels: 5.10 6.12
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 

@@ -22,6 +22,10 @@
 #define SCTP_CONNECTX  110 /* by setsockopt(2) */
 #define SCTP_CONNECTX3 111 /* by getsockopt(2) */
 
+/* Nobody is there; the test sees to it that no error comes back either. */
+#define QUIET4	       "198.51.100.77"
+#define QUIET6	       "2001:db8:51::77"
+
 #define SOL_DCCP       269
 #define DCCP_SERVICE   2
 
@@ -212,6 +216,49 @@ static void connectx_by_get(void)
 		   connectx_get);
 }
 
+/* The peer behind an address of the other family, or of its own, from which nothing comes. */
+static long connectx_after(int fd, sa_family_t quiet, const struct sockaddr *addr, socklen_t len)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+	char list[sizeof(in6) + sizeof(in6)];
+	size_t n = quiet == AF_INET ? sizeof(in) : sizeof(in6);
+
+	inet_pton(AF_INET, QUIET4, &in.sin_addr);
+	inet_pton(AF_INET6, QUIET6, &in6.sin6_addr);
+	memcpy(list, quiet == AF_INET ? (void *)&in : (void *)&in6, n);
+	memcpy(list + n, addr, len);
+	return connectx_set(fd, (struct sockaddr *)list, (socklen_t)n + len);
+}
+
+static long connectx_after4(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return connectx_after(fd, AF_INET, addr, len);
+}
+
+static long connectx_after6(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return connectx_after(fd, AF_INET6, addr, len);
+}
+
+static void connectx_second(void)
+{
+	by_connect(AF_INET, SOCK_STREAM, IPPROTO_SCTP, IPPROTO_SCTP, sizeof(struct sockaddr_in),
+		   connectx_after4);
+}
+
+static void connectx6_second(void)
+{
+	by_connect(AF_INET6, SOCK_STREAM, IPPROTO_SCTP, IPPROTO_SCTP, sizeof(struct sockaddr_in6),
+		   connectx_after6);
+}
+
+static void connectx6_after4(void)
+{
+	by_connect(AF_INET6, SOCK_STREAM, IPPROTO_SCTP, IPPROTO_SCTP, sizeof(struct sockaddr_in6),
+		   connectx_after4);
+}
+
 static void connectx6(void)
 {
 	by_connect(AF_INET6, SOCK_STREAM, IPPROTO_SCTP, IPPROTO_SCTP, sizeof(struct sockaddr_in6),
@@ -359,6 +406,9 @@ const struct way more_ways[] = {
 	{"connectx-setsockopt", connectx_by_set},
 	{"connectx-getsockopt", connectx_by_get},
 	{"connectx6", connectx6},
+	{"connectx-second", connectx_second},
+	{"connectx6-second", connectx6_second},
+	{"connectx6-after4", connectx6_after4},
 	{"listen-dual", listen_dual},
 	{"listen-no-family", listen_no_family},
 	{"listen-after-connect", listen_after_connect},
