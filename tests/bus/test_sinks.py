@@ -56,20 +56,38 @@ class SinkTest(BusTest):
 
 
 class Denials(SinkTest):
+    def listen(self):
+        """Returns a function that waits for n denials and gives the signals' arguments."""
+        self.monitor()
+        path = self.dir + "/monitor"
+
+        def listening():
+            self.call("Reload", "a{sv}", "0")  # which is signalled
+            time.sleep(0.1)
+            return os.path.getsize(path) > 0
+
+        def denied():
+            with open(path, encoding="utf-8") as f:
+                found = [json.loads(line) for line in f if line.endswith("\n")]
+            found = [m for m in found if m.get("member") == "Denied"]
+            self.assertTrue(all(m["path"] == PATH and m["payload"]["type"] == "stt" for m in found))
+            return [m["payload"]["data"] for m in found]
+
+        def finish(n):
+            wait_for("%d denials" % n, lambda: sum(d[1] for d in denied()) >= n)
+            return denied()
+        wait_for("the monitor", listening)
+        return finish
+
     def test_signal_is_bounded(self):
-        finish = self.monitor()
+        finish = self.listen()
         begin = time.monotonic()
         for _ in range(10):
             self.fake_events(50, match=ONE, **DENIED)
             self.fake_events(5, match=TWO)  # only reports
             time.sleep(0.1)
-        self.seen(550)
-        wait_for("the count", lambda: self.stat("policy.one.denials") == 500)
-        time.sleep(1.2)
+        data = finish(500)
         seconds = time.monotonic() - begin
-        signals = [m for m in finish(1) if m["member"] == "Denied"]
-        data = [m["payload"]["data"] for m in signals]
-        self.assertTrue(all(m["path"] == PATH and m["payload"]["type"] == "stt" for m in signals))
         self.assertTrue(2 <= len(data) <= seconds + 1, data)
         self.assertEqual({d[0] for d in data}, {"one"})
         self.assertEqual(sum(d[1] for d in data), 500)
@@ -78,15 +96,15 @@ class Denials(SinkTest):
 
     def test_limited_events_and_reloads(self):
         self.write("10-one.yaml", policy("one") + "      - action: Post\n        rateLimit: 1h\n")
-        self.call("Reload", "a{sv}", "0")
-        finish = self.monitor()
+        finish = self.listen()
         self.fake_events(30, match=ONE, **DENIED)
         wait_for("the count", lambda: self.stat("policy.one.denials") == 30)
         self.call("Reload", "a{sv}", "0")
-        time.sleep(1.2)
-        data = [m["payload"]["data"] for m in finish(1) if m["member"] == "Denied"]
-        self.assertEqual(sum(d[1] for d in data), 30, "kept back or not, told once")
-        self.assertEqual(data[-1][2], 30)
+        data = finish(30)
+        self.fake_events(1, match=ONE, **DENIED)
+        data = finish(31)
+        self.assertEqual(sum(d[1] for d in data), 31, "kept back or not, told once")
+        self.assertEqual(data[-1], ["one", 1, 31])
 
 
 @needs_root
@@ -352,7 +370,7 @@ class Journal(SinkTest):
 
         def told():
             return sum(int(r["REVSHELL_LEFT_OUT"]) for r in self.records(left_out))
-        self.assertLessEqual(len(self.records("REVSHELL_VERDICT=denied")), 40)
+        self.assertLessEqual(len(self.records("REVSHELL_VERDICT=denied")), 100)
         wait_for("the summary",
                  lambda: len(self.records("REVSHELL_VERDICT=denied")) + told() == 3000, 25)
         self.assertEqual({r["REVSHELL_POLICY"] for r in self.records(left_out)}, {"one"})
