@@ -8,6 +8,7 @@
 
 #include "bus-error.h"
 #include "ctl.h"
+#include "units.h"
 
 struct verb {
 	const char *group; /* "policy", or NULL for a verb of one word */
@@ -236,19 +237,9 @@ static int parse_lines(struct ctl *c, const char *arg)
 /* A number of seconds, or of what s, m or h stands for. */
 static int parse_confirm(struct ctl *c, const char *arg)
 {
-	static const struct {
-		const char *unit;
-		uint64_t usec;
-	} units[] = {{"", 1000000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}};
-	char *end;
-	unsigned long n = strtoul(arg, &end, 10);
-
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-		if (end == arg || arg[0] == '-' || n == 0 || n > 86400 ||
-		    strcmp(end, units[i].unit) != 0)
-			continue;
+	if (units_parse(arg, units_usec, UINT64_MAX, &c->confirm_usec) == 0 &&
+	    c->confirm_usec > 0) {
 		c->options |= CTL_OPT_CONFIRM;
-		c->confirm_usec = n * units[i].usec;
 		return 0;
 	}
 	usage_error("Bad value for --confirm: '%s' (a number with s, m or h)", arg);

@@ -6,24 +6,19 @@
 
 #include "ctl.h"
 #include "macro.h"
-
-#define POLICY_PREFIX "policy." /* of counters by policy: policy.ID.matches, policy.ID.denials */
-
-struct stat_line {
-	const char *name;
-	uint64_t value;
-};
+#include "openmetrics.h"
 
 static int compare_stats(const void *a, const void *b)
 {
-	return strcmp(((const struct stat_line *)a)->name, ((const struct stat_line *)b)->name);
+	return strcmp(((const struct openmetrics_stat *)a)->name,
+		      ((const struct openmetrics_stat *)b)->name);
 }
 
 /* Names point into the message. */
-static int read_stats(sd_bus_message *m, struct stat_line **ret_lines, size_t *ret_n)
+static int read_stats(sd_bus_message *m, struct openmetrics_stat **ret_lines, size_t *ret_n)
 {
-	_cleanup_free_ struct stat_line *lines = NULL;
-	struct stat_line line, *bigger;
+	_cleanup_free_ struct openmetrics_stat *lines = NULL;
+	struct openmetrics_stat line, *bigger;
 	size_t n = 0;
 	int r;
 
@@ -46,7 +41,7 @@ static int read_stats(sd_bus_message *m, struct stat_line **ret_lines, size_t *r
 	return 0;
 }
 
-static int print_stats(const struct ctl *c, const struct stat_line *lines, size_t n)
+static int print_stats(const struct ctl *c, const struct openmetrics_stat *lines, size_t n)
 {
 	static const char *const headings[] = {"COUNTER", ">VALUE", NULL};
 	struct libscols_table *t;
@@ -71,86 +66,22 @@ static int print_stats(const struct ctl *c, const struct stat_line *lines, size_
 	return t ? ctl_table_print(t) : ctl_fail("print", -ENOMEM, NULL);
 }
 
-/* What goes up and down; all else only grows while the daemon lives. */
-static bool is_gauge(const char *name)
-{
-	static const char *const gauges[] = {"generation", "policies", "subscribers"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(gauges); i++)
-		if (strcmp(name, gauges[i]) == 0)
-			return true;
-	return false;
-}
-
-static void print_label(const char *key, const char *value, size_t size)
-{
-	printf("%s=\"", key);
-	for (size_t i = 0; i < size; i++) {
-		if (value[i] == '\n')
-			fputs("\\n", stdout);
-		else if (value[i] == '"' || value[i] == '\\')
-			printf("\\%c", value[i]);
-		else
-			putchar(value[i]);
-	}
-	putchar('"');
-}
-
-static void print_metric(const struct stat_line *line)
-{
-	bool gauge = is_gauge(line->name);
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s", line->name);
-	for (char *s = name; *s; s++)
-		if (*s == '-' || *s == '.')
-			*s = '_';
-	printf("# TYPE revshell_%s %s\nrevshell_%s%s %" PRIu64 "\n", name,
-	       gauge ? "gauge" : "counter", name, gauge ? "" : "_total", line->value);
-}
-
-/* The samples of "policy.ID.WHAT" for every ID, which have to follow each other. */
-static void print_policy_metric(const struct stat_line *lines, size_t n, const char *what)
-{
-	size_t n_suffix = strlen(what) + 1;
-
-	printf("# TYPE revshell_policy_%s counter\n", what);
-	for (size_t i = 0; i < n; i++) {
-		const char *id = lines[i].name + strlen(POLICY_PREFIX);
-		size_t size;
-
-		if (strncmp(lines[i].name, POLICY_PREFIX, strlen(POLICY_PREFIX)) != 0)
-			continue;
-		size = strlen(id);
-		if (size <= n_suffix || id[size - n_suffix] != '.' ||
-		    strcmp(id + size - n_suffix + 1, what) != 0)
-			continue;
-		printf("revshell_policy_%s_total{", what);
-		print_label("policy", id, size - n_suffix);
-		printf("} %" PRIu64 "\n", lines[i].value);
-	}
-}
-
-/* OpenMetrics 1.0 text, as a collector of text files takes it. */
-static int print_openmetrics(struct ctl *c, const struct stat_line *lines, size_t n)
+static int print_openmetrics(struct ctl *c, const struct openmetrics_stat *lines, size_t n)
 {
 	struct ctl_state state = {};
+	struct openmetrics o;
 	int r = ctl_get_state(c, "get the statistics", &state);
 
 	if (r != 0)
 		return r;
-	printf("# TYPE revshell info\nrevshell_info{");
-	print_label("version", state.version, strlen(state.version));
-	putchar(',');
-	print_label("backend", state.backend, strlen(state.backend));
-	printf("} 1\n# TYPE revshell_enforcing gauge\nrevshell_enforcing %d\n",
-	       strcmp(state.effective, "enforce") == 0);
-	for (size_t i = 0; i < n; i++)
-		if (strncmp(lines[i].name, POLICY_PREFIX, strlen(POLICY_PREFIX)) != 0)
-			print_metric(&lines[i]);
-	print_policy_metric(lines, n, "matches");
-	print_policy_metric(lines, n, "denials");
-	puts("# EOF");
+	o = (struct openmetrics){
+		.version = state.version,
+		.backend = state.backend,
+		.enforcing = strcmp(state.effective, "enforce") == 0,
+		.stats = lines,
+		.n_stats = n,
+	};
+	openmetrics_write(stdout, &o);
 	ctl_state_done(&state);
 	return CTL_OK;
 }
@@ -158,7 +89,7 @@ static int print_openmetrics(struct ctl *c, const struct stat_line *lines, size_
 int verb_stats(struct ctl *c, int argc, char **argv)
 {
 	const char *action = "get the statistics";
-	_cleanup_free_ struct stat_line *lines = NULL;
+	_cleanup_free_ struct openmetrics_stat *lines = NULL;
 	sd_bus_message *m = NULL, *reply = NULL;
 	size_t n = 0;
 	int r;

@@ -59,6 +59,7 @@ int bus_method_list_events(sd_bus_message *m, void *userdata, sd_bus_error *erro
 void bus_emit_properties(struct bus *b, unsigned int properties);
 void bus_emit_policies(struct bus *b, uint64_t generation, const struct manager_diff *diff);
 void bus_emit_reloading(struct bus *b, bool begin);
+void bus_emit_denied(struct bus *b, const char *policy, uint64_t n, uint64_t total);
 
 #define BUS_MAX_REASON 256 /* bytes of the option "reason" */
 

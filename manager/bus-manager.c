@@ -5,6 +5,7 @@
 
 #include "bus-internal.h"
 #include "mode.h"
+#include "statistics.h"
 
 #define MAX_ERROR_LINES 100 /* of a refused policy set that go into one D-Bus error */
 
@@ -224,55 +225,11 @@ static int method_validate_policy(sd_bus_message *m, void *userdata, sd_bus_erro
 	return bus_send_and_unref(reply, r);
 }
 
-static int append_stat(sd_bus_message *reply, const char *name, uint64_t value)
+static int append_stat(const char *name, uint64_t value, void *userdata)
 {
+	sd_bus_message *reply = userdata;
+
 	return sd_bus_message_append(reply, "{st}", name, value);
-}
-
-static int append_policy_stats(sd_bus_message *reply, const struct manager *m)
-{
-	const struct manager_generation *g = manager_current(m);
-	char name[POLICY_MAX_NAME + 32];
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && i < g->rs->policies.n; i++) {
-		const char *id = g->rs->policies.policies[i]->name;
-
-		snprintf(name, sizeof(name), "policy.%s.matches", id);
-		r = append_stat(reply, name, g->counts[i].matches);
-		snprintf(name, sizeof(name), "policy.%s.denials", id);
-		if (r >= 0)
-			r = append_stat(reply, name, g->counts[i].denials);
-	}
-	return r;
-}
-
-static int append_stats(sd_bus_message *reply, const struct manager *m)
-{
-	uint64_t kernel[REVSHELL_STAT_MAX] = {};
-	const struct {
-		const char *name;
-		uint64_t value;
-	} own[] = {
-		{"generation", manager_current(m)->number},
-		{"policies", manager_current(m)->rs->policies.n},
-		{"events-seen", m->history.last},
-		{"events-stale", m->events_stale},
-		{"events-refused", m->events_refused},
-		{"events-lost", m->events_lost},
-		{"subscribers", m->streams.n},
-		{"subscriber-drops", m->streams.drops},
-	};
-	int r;
-
-	r = backend_get_stats(m->backend, kernel);
-	/* where they were alike only in what their selectors ask for */
-	kernel[REVSHELL_STAT_RATE_LIMITED] += m->events_limited;
-	for (int i = 0; r >= 0 && i < REVSHELL_STAT_MAX; i++)
-		r = append_stat(reply, backend_stat_name((enum revshell_stat)i), kernel[i]);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(own); i++)
-		r = append_stat(reply, own[i].name, own[i].value);
-	return r < 0 ? r : append_policy_stats(reply, m);
 }
 
 static int method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -287,7 +244,7 @@ static int method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "{st}");
 	if (r >= 0)
-		r = append_stats(reply, b->manager);
+		r = statistics_each(b->manager, append_stat, reply);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return bus_send_and_unref(reply, r);
@@ -429,6 +386,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
 		"PolicySetChanged",
 		SD_BUS_ARGS("t", generation, "as", added, "as", changed, "as", removed), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Reloading", SD_BUS_ARGS("b", begin), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("Denied", SD_BUS_ARGS("s", policy, "t", n, "t", total), 0),
 	SD_BUS_VTABLE_END,
 };
 
@@ -500,6 +458,15 @@ void bus_emit_reloading(struct bus *b, bool begin)
 {
 	int r = sd_bus_emit_signal(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE, "Reloading", "b",
 				   (int)begin);
+
+	if (r < 0)
+		emit_failed(b, r);
+}
+
+void bus_emit_denied(struct bus *b, const char *policy, uint64_t n, uint64_t total)
+{
+	int r = sd_bus_emit_signal(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE, "Denied", "stt",
+				   policy, n, total);
 
 	if (r < 0)
 		emit_failed(b, r);

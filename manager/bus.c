@@ -206,6 +206,14 @@ static void on_reloading(void *userdata, bool begin)
 		bus_emit_reloading(b, begin);
 }
 
+static void on_denied(void *userdata, const char *policy, uint64_t n, uint64_t total)
+{
+	struct bus *b = userdata;
+
+	if (b->named)
+		bus_emit_denied(b, policy, n, total);
+}
+
 int bus_new(sd_event *event, struct manager *manager, struct log *log, const char *where,
 	    bus_settled_fn settled, void *userdata, struct bus **ret_bus)
 {
@@ -242,6 +250,7 @@ int bus_new(sd_event *event, struct manager *manager, struct log *log, const cha
 		.properties_changed = on_properties_changed,
 		.policies_changed = on_policies_changed,
 		.reloading = on_reloading,
+		.denied = on_denied,
 	};
 	*ret_bus = TAKE_PTR(b);
 	return 0;

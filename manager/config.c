@@ -7,6 +7,7 @@
 #include "config.h"
 #include "log.h"
 #include "mode.h"
+#include "units.h"
 
 #define PIN_DIR "/sys/fs/bpf/revshell"
 
@@ -42,6 +43,18 @@ static int set_string(char **p, const char *value)
 	return 0;
 }
 
+/* An absolute path, or none. */
+static int set_path(char **p, const char *value)
+{
+	if (value[0] == '/')
+		return set_string(p, value);
+	if (strcmp(value, "none") != 0)
+		return -EINVAL;
+	free(*p);
+	*p = NULL;
+	return 0;
+}
+
 enum {
 	OPT_POLICY_DIR = 0x100,
 	OPT_BUS,
@@ -53,6 +66,12 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_CONFIG,
 	OPT_VERSION,
+	OPT_JOURNAL_EVENTS,
+	OPT_EXPORT_FILE,
+	OPT_EXPORT_MAX_SIZE,
+	OPT_EXPORT_FILES,
+	OPT_METRICS_FILE,
+	OPT_METRICS_INTERVAL,
 };
 
 static const struct option long_options[] = {
@@ -65,6 +84,12 @@ static const struct option long_options[] = {
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"config", required_argument, NULL, OPT_CONFIG},
+	{"journal-events", required_argument, NULL, OPT_JOURNAL_EVENTS},
+	{"export-file", required_argument, NULL, OPT_EXPORT_FILE},
+	{"export-file-max-size", required_argument, NULL, OPT_EXPORT_MAX_SIZE},
+	{"export-file-max-files", required_argument, NULL, OPT_EXPORT_FILES},
+	{"metrics-file", required_argument, NULL, OPT_METRICS_FILE},
+	{"metrics-interval", required_argument, NULL, OPT_METRICS_INTERVAL},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{},
@@ -86,6 +111,18 @@ void config_print_help(void)
 	       "(default: " PIN_DIR ")\n"
 	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
 	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
+	       "  --journal-events=WHICH\n"
+	       "                     Events that go to the journal: verdicts (default), all or "
+	       "none\n"
+	       "  --export-file=FILE Write events there, one JSON line each; none: nowhere "
+	       "(default)\n"
+	       "  --export-file-max-size=SIZE, --export-file-max-files=N\n"
+	       "                     Move it to FILE.1 at this size (default: 10M), keep so many "
+	       "(5)\n"
+	       "  --metrics-file=FILE\n"
+	       "                     Write OpenMetrics text there; none: nowhere (default)\n"
+	       "  --metrics-interval=TIME\n"
+	       "                     So often (default: 15s)\n"
 	       "  --config=FILE      Read this file instead of /etc/revshell/revshelld.conf and "
 	       "its\n"
 	       "                     kin, or none\n"
@@ -101,6 +138,7 @@ void config_print_help(void)
  */
 static int set_value(struct config *c, int opt, const char *arg, const char **ret_wanted)
 {
+	uint64_t n;
 	int r;
 
 	switch (opt) {
@@ -133,17 +171,44 @@ static int set_value(struct config *c, int opt, const char *arg, const char **re
 		return 0;
 	case OPT_PIN_DIR:
 		*ret_wanted = "a path, or none";
-		if (strcmp(arg, "none") != 0 && arg[0] != '/')
-			return -EINVAL;
-		free(c->pin_dir);
-		c->pin_dir = NULL;
-		return strcmp(arg, "none") == 0 ? 0 : set_string(&c->pin_dir, arg);
+		return set_path(&c->pin_dir, arg);
 	case OPT_LOG_LEVEL:
 		*ret_wanted = "emerg .. debug, or 0 .. 7";
 		r = log_level_parse(arg);
 		if (r < 0)
 			return -EINVAL;
 		c->log_level = r;
+		return 0;
+	case OPT_JOURNAL_EVENTS:
+		*ret_wanted = "verdicts, all or none";
+		r = sink_journal_events_parse(arg);
+		if (r < 0)
+			return r;
+		c->sinks.journal = (enum sink_journal_events)r;
+		return 0;
+	case OPT_EXPORT_FILE:
+		*ret_wanted = "a path, or none";
+		return set_path(&c->sinks.export_file, arg);
+	case OPT_EXPORT_MAX_SIZE:
+		*ret_wanted = "0 for no bound, or bytes from 4K on, with K, M or G";
+		if (units_parse(arg, units_size, INT64_MAX, &n) < 0 || (n > 0 && n < 4096))
+			return -EINVAL;
+		c->sinks.export_max_size = n;
+		return 0;
+	case OPT_EXPORT_FILES:
+		*ret_wanted = "a number from 0 to 100";
+		if (units_parse(arg, units_none, SINK_FILE_MAX_FILES, &n) < 0)
+			return -EINVAL;
+		c->sinks.export_files = (unsigned int)n;
+		return 0;
+	case OPT_METRICS_FILE:
+		*ret_wanted = "a path, or none";
+		return set_path(&c->sinks.metrics_file, arg);
+	case OPT_METRICS_INTERVAL:
+		*ret_wanted = "from 1s to 24h, a number with s, m or h";
+		if (units_parse(arg, units_usec, 24ULL * 60 * 60 * 1000000, &n) < 0 || n == 0)
+			return -EINVAL;
+		c->sinks.metrics_interval_usec = n;
 		return 0;
 	}
 	return -ENOENT;
@@ -203,7 +268,13 @@ static const struct {
 } conf_keys[] = {
 	{"Backend", OPT_BACKEND},
 	{"Bus", OPT_BUS},
+	{"ExportFile", OPT_EXPORT_FILE},
+	{"ExportFileMaxFiles", OPT_EXPORT_FILES},
+	{"ExportFileMaxSize", OPT_EXPORT_MAX_SIZE},
+	{"JournalEvents", OPT_JOURNAL_EVENTS},
 	{"LogLevel", OPT_LOG_LEVEL},
+	{"MetricsFile", OPT_METRICS_FILE},
+	{"MetricsInterval", OPT_METRICS_INTERVAL},
 	{"Mode", OPT_MODE},
 	{"OverrideFallback", OPT_FALLBACK},
 	{"PinDirectory", OPT_PIN_DIR},
@@ -290,12 +361,30 @@ static void read_kernel_mode(struct config *c, const char *path)
 	}
 }
 
+/* The service manager's credentials stand between what is local and what packages bring. */
+static int add_default_dirs(struct config *c)
+{
+	const char *credentials = secure_getenv("CREDENTIALS_DIRECTORY");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < CONFIG_N_DEFAULT_DIRS; i++) {
+		if (i == CONFIG_N_LOCAL_DIRS && credentials && *credentials == '/')
+			r = add_dir(c, credentials);
+		if (r == 0)
+			r = add_dir(c, config_default_dirs[i]);
+	}
+	return r;
+}
+
 int config_parse(int argc, char *const *argv, struct config *ret_config)
 {
 	struct config c = {
 		.backend = BACKEND_AUTO,
 		.mode = REVSHELL_MODE_MONITOR,
 		.log_level = LOG_INFO,
+		.sinks = {.export_max_size = 10 << 20,
+			  .export_files = 5,
+			  .metrics_interval_usec = 15 * 1000000},
 	};
 	bool asked = false, dirs_given = false;
 	const char *file = NULL;
@@ -326,8 +415,8 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 	if (r == 0)
 		read_kernel_mode(&c, "/proc/cmdline");
 	c.default_dirs = c.n_policy_dirs == 0;
-	for (size_t i = 0; r == 0 && c.default_dirs && i < CONFIG_N_DEFAULT_DIRS; i++)
-		r = add_dir(&c, config_default_dirs[i]);
+	if (r == 0 && c.default_dirs)
+		r = add_default_dirs(&c);
 	if (r < 0) {
 		config_done(&c);
 		return r;
@@ -341,5 +430,7 @@ void config_done(struct config *c)
 	clear_dirs(c);
 	free(c->bus);
 	free(c->pin_dir);
+	free(c->sinks.export_file);
+	free(c->sinks.metrics_file);
 	*c = (struct config){};
 }

@@ -7,8 +7,10 @@
 
 #include "backend.h"
 #include "revshell-abi.h"
+#include "sink.h"
 
 #define CONFIG_N_DEFAULT_DIRS 4
+#define CONFIG_N_LOCAL_DIRS   2 /* of these, below /etc and /run */
 
 /* The policy directories of the package, highest precedence first. */
 extern const char *const config_default_dirs[CONFIG_N_DEFAULT_DIRS];
@@ -25,6 +27,7 @@ struct config {
 	char *pin_dir;		 /* NULL: pin nothing */
 	bool stop_disarm;	 /* only remove the pins and exit */
 	int log_level;
+	struct sink_config sinks;
 	bool help; /* only print and exit */
 	bool version;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "event-internal.h"
+#include "event-json.h"
 #include "macro.h"
 #include "quote.h"
 
@@ -11,11 +12,6 @@
 #define COLOR_ALERT  "\033[1;31m"
 #define COLOR_NOTICE "\033[33m"
 #define COLOR_OFF    "\033[0m"
-
-static const char *text_of(const json_t *obj, const char *key)
-{
-	return json_string_value(json_object_get(obj, key)) ?: "";
-}
 
 static bool needs_quotes(const char *s)
 {
@@ -30,8 +26,7 @@ static bool needs_quotes(const char *s)
 	return false;
 }
 
-/* Text from outside: quoted as Go quotes it where it holds anything unusual. */
-static void put_quoted(FILE *f, const char *s)
+void event_put_quoted(FILE *f, const char *s)
 {
 	if (!needs_quotes(s)) {
 		fputs(s, f);
@@ -42,14 +37,14 @@ static void put_quoted(FILE *f, const char *s)
 	fputc('"', f);
 }
 
-static void put_address(FILE *f, const json_t *arg, const char *addr, const char *port)
+void event_put_address(FILE *f, const json_t *arg, const char *addr, const char *port)
 {
-	const char *a = text_of(arg, addr);
+	const char *a = event_member(arg, addr);
 	bool v6 = strchr(a, ':');
 
 	if (v6)
 		fputc('[', f);
-	put_quoted(f, a);
+	event_put_quoted(f, a);
 	if (v6)
 		fputc(']', f);
 	fprintf(f, ":%lld", (long long)json_integer_value(json_object_get(arg, port)));
@@ -58,66 +53,52 @@ static void put_address(FILE *f, const json_t *arg, const char *addr, const char
 /* "IPPROTO_TCP" as "tcp". */
 static void put_protocol(FILE *f, const json_t *sock)
 {
-	const char *name = text_of(sock, "protocol");
+	const char *name = event_member(sock, "protocol");
 
 	if (strncmp(name, "IPPROTO_", 8) != 0) {
-		put_quoted(f, name);
+		event_put_quoted(f, name);
 		return;
 	}
 	for (name += 8; isalnum((unsigned char)*name); name++)
 		fputc(tolower((unsigned char)*name), f);
 }
 
-/* The first argument that has the member. */
-static const json_t *find_arg(const json_t *body, const char *member)
-{
-	const json_t *args = json_object_get(body, "args");
-
-	for (size_t i = 0; i < json_array_size(args); i++) {
-		const json_t *value = json_object_get(json_array_get(args, i), member);
-
-		if (value)
-			return value;
-	}
-	return NULL;
-}
-
 /* The two ends of a TCP connection. */
 static void put_connection(FILE *f, const json_t *body)
 {
-	const json_t *sock = find_arg(body, "sock_arg");
+	const json_t *sock = event_find_arg(body, "sock_arg");
 
 	if (!sock)
 		return;
 	fputc(' ', f);
 	put_protocol(f, sock);
 	fputc(' ', f);
-	put_address(f, sock, "saddr", "sport");
+	event_put_address(f, sock, "saddr", "sport");
 	fputs(" -> ", f);
-	put_address(f, sock, "daddr", "dport");
+	event_put_address(f, sock, "daddr", "dport");
 }
 
 /* What a call is about: the address it names, else the socket's own. */
 static void put_subject(FILE *f, const json_t *body)
 {
-	const json_t *addr = find_arg(body, "sockaddr_arg");
-	const json_t *un = find_arg(body, "sockaddrun_arg");
-	const json_t *sock = find_arg(body, "sock_arg");
+	const json_t *addr = event_find_arg(body, "sockaddr_arg");
+	const json_t *un = event_find_arg(body, "sockaddrun_arg");
+	const json_t *sock = event_find_arg(body, "sock_arg");
 
-	if (un && *text_of(un, "path")) {
+	if (un && *event_member(un, "path")) {
 		fputc(' ', f);
-		put_quoted(f, text_of(un, "path"));
-	} else if (addr && !strncmp(text_of(addr, "family"), "AF_INET", 7)) {
+		event_put_quoted(f, event_member(un, "path"));
+	} else if (addr && !strncmp(event_member(addr, "family"), "AF_INET", 7)) {
 		fputc(' ', f);
-		put_address(f, addr, "addr", "port");
+		event_put_address(f, addr, "addr", "port");
 	} else if (addr || un) {
 		fputc(' ', f);
-		put_quoted(f, text_of(addr ?: un, "family"));
-	} else if (sock && !strncmp(text_of(sock, "family"), "AF_INET", 7)) {
+		event_put_quoted(f, event_member(addr ?: un, "family"));
+	} else if (sock && !strncmp(event_member(sock, "family"), "AF_INET", 7)) {
 		fputc(' ', f);
 		put_protocol(f, sock);
 		fputc(' ', f);
-		put_address(f, sock, "saddr", "sport");
+		event_put_address(f, sock, "saddr", "sport");
 	}
 }
 
@@ -146,8 +127,9 @@ static const struct look *look_of(const char *function, bool lsm)
 
 static void put_verdict(FILE *f, const json_t *body, bool color)
 {
-	const char *verdict = text_of(body, "verdict"), *on = NULL;
-	const char *error = text_of(body, "errno"), *policy = text_of(body, "policy_name");
+	const char *verdict = event_member(body, "verdict"), *on = NULL;
+	const char *error = event_member(body, "errno"),
+		   *policy = event_member(body, "policy_name");
 
 	if (!strcmp(verdict, "denied") || !strcmp(verdict, "killed"))
 		on = COLOR_ALERT;
@@ -157,17 +139,17 @@ static void put_verdict(FILE *f, const json_t *body, bool color)
 		fputc(' ', f);
 		if (color && on)
 			fputs(on, f);
-		put_quoted(f, verdict);
+		event_put_quoted(f, verdict);
 		if (*error) {
 			fputc(' ', f);
-			put_quoted(f, error);
+			event_put_quoted(f, error);
 		}
 		if (color && on)
 			fputs(COLOR_OFF, f);
 	}
 	if (*policy) {
 		fputs(" [", f);
-		put_quoted(f, policy);
+		event_put_quoted(f, policy);
 		fputc(']', f);
 	}
 }
@@ -175,30 +157,31 @@ static void put_verdict(FILE *f, const json_t *body, bool color)
 static void put_event(FILE *f, const json_t *event, bool color)
 {
 	const json_t *lsm = json_object_get(event, "process_lsm");
-	const json_t *body = lsm ?: json_object_get(event, "process_kprobe");
+	const json_t *body = event_body(event);
 	const json_t *process = json_object_get(body, "process");
-	const char *function = text_of(body, "function_name");
+	const char *function = event_member(body, "function_name");
 	const struct look *look = look_of(function, lsm);
-	const char *binary = text_of(process, "binary");
+	const char *binary = event_member(process, "binary");
 
 	fprintf(f, "%s %s%-7s%s ", look->sign, color ? COLOR_NAME : "", look->name,
 		color ? COLOR_OFF : "");
-	put_quoted(f, text_of(event, "node_name"));
+	event_put_quoted(f, event_member(event, "node_name"));
 	fputc(' ', f);
-	put_quoted(f, *binary ? binary : "<unknown>");
+	event_put_quoted(f, *binary ? binary : "<unknown>");
 	if (look->function) {
 		put_connection(f, body);
 	} else {
 		fputc(' ', f);
-		put_quoted(f, function);
+		event_put_quoted(f, function);
 		put_subject(f, body);
 	}
 	if (look->function && !strcmp(look->function, "tcp_sendmsg")) {
-		const json_t *size = find_arg(body, "size_arg") ?: find_arg(body, "int_arg");
+		const json_t *size =
+			event_find_arg(body, "size_arg") ?: event_find_arg(body, "int_arg");
 
 		if (json_is_string(size)) {
 			fputs(" bytes ", f);
-			put_quoted(f, json_string_value(size));
+			event_put_quoted(f, json_string_value(size));
 		} else if (json_is_integer(size)) {
 			fprintf(f, " bytes %lld", (long long)json_integer_value(size));
 		}

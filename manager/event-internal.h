@@ -54,3 +54,7 @@ json_t *event_user_stack(const struct revshell_event_more *more);
 
 /* event-compact.c */
 char *event_compact(const json_t *event, bool color);
+/* Text from outside: quoted as Go quotes it where it holds anything unusual. */
+void event_put_quoted(FILE *f, const char *s);
+/* "ADDRESS:PORT" of two members of an argument, "[ADDRESS]:PORT" for IPv6. */
+void event_put_address(FILE *f, const json_t *arg, const char *addr, const char *port);

@@ -3,19 +3,8 @@
 #include <string.h>
 
 #include "event.h"
+#include "event-json.h"
 #include "history.h"
-
-/* process_kprobe and process_lsm have the process at the same place. */
-static const char *event_binary(const json_t *event)
-{
-	const json_t *body = json_object_get(event, "process_lsm");
-	const char *binary;
-
-	if (!body)
-		body = json_object_get(event, "process_kprobe");
-	binary = json_string_value(json_object_get(json_object_get(body, "process"), "binary"));
-	return binary ? binary : "";
-}
 
 int event_record_new(const json_t *event, const char *policy, const char *verdict,
 		     struct event_record **ret_record)
@@ -26,7 +15,7 @@ int event_record_new(const json_t *event, const char *policy, const char *verdic
 		return -ENOMEM;
 	rec->text = event_format(event, EVENT_TETRAGON, false);
 	rec->policy = strdup(policy);
-	rec->exe = strdup(event_binary(event));
+	rec->exe = strdup(event_member(json_object_get(event_body(event), "process"), "binary"));
 	if (!rec->text || !rec->policy || !rec->exe)
 		return -ENOMEM;
 	rec->len = strlen(rec->text);

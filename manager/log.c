@@ -10,7 +10,7 @@
 #include "log.h"
 
 /* Fields of one journal message beside MESSAGE, PRIORITY and SYSLOG_IDENTIFIER. */
-#define LOG_MAX_FIELDS 16
+#define LOG_MAX_FIELDS 40
 
 static const char *const level_names[] = {
 	[LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",	  [LOG_CRIT] = "crit",

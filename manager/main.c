@@ -61,6 +61,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 		   (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+	sink_reopen(d->manager->sinks);
 	(void)manager_reload(d->manager, &who, &diag); /* it has logged what went wrong */
 	diag_done(&diag);
 	manager_notify(d->manager, "READY=1\n");
@@ -115,6 +116,9 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 		return EXIT_OTHER;
 	d->manager->may_be_empty = d->config.default_dirs;
 	d->manager->fallback = d->config.fallback;
+	r = manager_open_sinks(d->manager, &d->config.sinks);
+	if (r < 0)
+		return EXIT_OTHER;
 	manager_recover(d->manager);
 	r = manager_read_policies(d->manager, diag, set);
 	if (r < 0) {

@@ -5,6 +5,7 @@
 
 #include "manager.h"
 #include "manager-internal.h"
+#include "messages.h"
 #include "store.h"
 
 #define RUNTIME_PREFIX "/run/"
@@ -514,16 +515,16 @@ static void log_transaction(const struct work *w, const struct manager_who *who,
 	}
 	for (size_t i = 0; i < w->t->n; i++)
 		if (w->t->changes[i].kind == MANAGER_SET_MODE)
-			manager_log_change(m, LOG_NOTICE, who,
-					   "Policy %s: mode %s, generation %" PRIu64,
-					   w->t->changes[i].id, modes[w->t->changes[i].mode],
-					   generation);
+			manager_log_message(m, LOG_NOTICE, MESSAGE_POLICIES, who,
+					    "Policy %s: mode %s, generation %" PRIu64,
+					    w->t->changes[i].id, modes[w->t->changes[i].mode],
+					    generation);
 	for (size_t i = 0; i < w->n; i++)
 		if (w->items[i].put || w->items[i].removed)
-			manager_log_change(m, LOG_NOTICE, who,
-					   "Policy in %s/%s: %s, generation %" PRIu64,
-					   m->dirs[w->dir], w->items[i].file,
-					   w->items[i].put ? "put" : "removed", generation);
+			manager_log_message(m, LOG_NOTICE, MESSAGE_POLICIES, who,
+					    "Policy in %s/%s: %s, generation %" PRIu64,
+					    m->dirs[w->dir], w->items[i].file,
+					    w->items[i].put ? "put" : "removed", generation);
 }
 
 /* Modes set at run time are kept beside the rule set, for the daemon that takes it over. */

@@ -9,6 +9,7 @@
 
 #include "manager.h"
 #include "manager-internal.h"
+#include "messages.h"
 #include "mode.h"
 
 static uint64_t boottime_ns(void)
@@ -118,9 +119,9 @@ int manager_stop(struct manager *m, bool disarm, const struct manager_who *who)
 			return r;
 		}
 	}
-	manager_log_change(m, LOG_NOTICE, who, "Stopping; %s",
-			   disarm || !backend_is_persistent(m->backend)
-				   ? "nothing is enforced from here on"
-				   : "what is in force stays in force");
+	manager_log_message(m, LOG_NOTICE, MESSAGE_STOPPING, who, "Stopping; %s",
+			    disarm || !backend_is_persistent(m->backend)
+				    ? "nothing is enforced from here on"
+				    : "what is in force stays in force");
 	return sd_event_exit(m->event, 0);
 }

@@ -60,6 +60,23 @@ static enum event_verdict verdict_of(const struct expansion *x, const struct rul
 	return event_get_verdict(x->ev, rs, (unsigned int)(sel - rs->hooks[x->ev->hook].selectors));
 }
 
+static void tally_match(struct manager *m, const struct ruleset *rs,
+			const struct ruleset_selector *sel, enum event_verdict verdict, uint64_t n)
+{
+	const struct policy *p = rs->policies.policies[sel->policy];
+	const struct policy_entry *e = &p->entries[sel->entry];
+	const struct policy_selector *s = &e->selectors[sel->selector];
+	const struct tally_row row = {
+		.policy = p->name,
+		.section = e->section,
+		.call = e->call,
+		.action = s->n_actions ? s->actions[s->n_actions - 1].kind : ACTION_POST,
+		.verdict = verdict,
+	};
+
+	(void)tally_add(&m->tally, &row, n); /* without memory it is not counted here */
+}
+
 /* Every match counts; a rate limit only keeps the event back. */
 static bool on_match(const struct ruleset_selector *sel, void *userdata)
 {
@@ -73,6 +90,7 @@ static bool on_match(const struct ruleset_selector *sel, void *userdata)
 		counts->matches += 1 + x->ev->suppressed;
 		if (verdict == EVENT_DENIED || verdict == EVENT_KILLED)
 			counts->denials += 1 + x->ev->suppressed;
+		tally_match(m, x->generation->rs, sel, verdict, 1 + x->ev->suppressed);
 	}
 	if (ratelimit_allows(m->ratelimit, x->ev, x->generation->rs, sel))
 		return true;
@@ -104,6 +122,7 @@ static int on_expanded(json_t *event, const struct ruleset_selector *sel, void *
 		return 0;
 	}
 	stream_send(&m->streams, rec);
+	sink_send(m->sinks, event, rec);
 	history_push(&m->history, TAKE_PTR(rec));
 	return 0;
 }
@@ -145,6 +164,8 @@ int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *u
 	int r;
 
 	r = backend_events_consume(m->backend, on_record, &turn);
+	manager_tell_denials(m);
+	manager_tell_losses(m);
 	if (r >= 0 || r == -ECANCELED || r == -EAGAIN || r == -EINTR) {
 		m->events_failures = 0;
 		return 0;

@@ -12,9 +12,18 @@
 /* sd-event handler of the backend's descriptor; userdata is the struct manager. */
 int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 
-/* Every change is logged with who asked for it. */
-void manager_log_change(const struct manager *m, int level, const struct manager_who *who,
-			const char *fmt, ...) _printf_(4, 5);
+/* Every change is logged with who asked for it. id: one of messages.h, or NULL. */
+void manager_log_message(const struct manager *m, int level, const char *id,
+			 const struct manager_who *who, const char *fmt, ...) _printf_(5, 6);
+#define manager_log_change(m, level, who, ...) manager_log_message(m, level, NULL, who, __VA_ARGS__)
+
+/* manager-told.c: what is told at a bounded rate. After each turn of events; timers do the rest. */
+int manager_told_init(struct manager *m);
+void manager_told_done(struct manager *m);
+void manager_tell_denials(struct manager *m);
+void manager_tell_losses(struct manager *m);
+/* What was lost before this daemon is not its own loss. */
+void manager_forget_losses(struct manager *m);
 
 /* The override table as compile wants it: ends with a NULL name. */
 struct ruleset_mode *manager_override_modes(const struct manager *m);

@@ -9,6 +9,7 @@
 
 #include "manager.h"
 #include "manager-internal.h"
+#include "messages.h"
 #include "mode.h"
 
 #define ERROR_LINES 100 /* of one failed reload that are kept */
@@ -32,6 +33,9 @@ int manager_new(sd_event *event, const struct log *log, char *const *dirs, size_
 		return r;
 	m->log = log;
 	m->event = sd_event_ref(event);
+	r = manager_told_init(m);
+	if (r < 0)
+		return r;
 	m->dirs = dirs;
 	m->n_dirs = n_dirs;
 	m->last_error = strdup("");
@@ -57,6 +61,9 @@ void manager_free(struct manager *m)
 		return;
 	sd_event_source_disable_unref(m->events_source);
 	manager_trial_end(m);
+	manager_told_done(m);
+	sink_free(m->sinks);
+	tally_done(&m->tally);
 	backend_close(m->backend);
 	stream_set_done(&m->streams);
 	history_done(&m->history);
@@ -100,12 +107,14 @@ static char *format_who(const struct manager_who *who)
 	return s;
 }
 
-void manager_log_change(const struct manager *m, int level, const struct manager_who *who,
-			const char *fmt, ...)
+void manager_log_message(const struct manager *m, int level, const char *id,
+			 const struct manager_who *who, const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL, *by = format_who(who), *reason = NULL;
-	char uid[48], pid[48], via[48];
-	const char *fields[5] = {uid, pid, via};
+	const struct manager_generation *g = manager_current(m);
+	char uid[48], pid[48], via[48], mode[48], generation[48], message_id[48];
+	const char *fields[8] = {uid, pid, via, mode, generation};
+	size_t n = 5;
 	va_list ap;
 	int r;
 
@@ -119,9 +128,15 @@ void manager_log_change(const struct manager *m, int level, const struct manager
 	snprintf(uid, sizeof(uid), "REVSHELL_CALLER_UID=%u", who->uid);
 	snprintf(pid, sizeof(pid), "REVSHELL_CALLER_PID=%d", (int)who->pid);
 	snprintf(via, sizeof(via), "REVSHELL_CALLER_VIA=%s", who->via);
+	snprintf(mode, sizeof(mode), "REVSHELL_MODE=%s", mode_name(m->mode));
+	snprintf(generation, sizeof(generation), "REVSHELL_GENERATION=%" PRIu64, g ? g->number : 0);
+	if (id) {
+		snprintf(message_id, sizeof(message_id), MESSAGE_FIELD("%s"), id);
+		fields[n++] = message_id;
+	}
 	if (who->reason && asprintf(&reason, "REVSHELL_REASON=%s", who->reason) < 0)
 		reason = NULL;
-	fields[3] = reason;
+	fields[n] = reason;
 	log_fields(m->log, level, fields, "%s (%s)", text, by ? by : "?");
 }
 
@@ -172,6 +187,7 @@ int manager_set_backend(struct manager *m, struct backend *b)
 			return r;
 	}
 	m->backend = b;
+	manager_forget_losses(m);
 	if (!backend_is_adopted(b))
 		return 0;
 	if (backend_get_mode(b, &mode) == 0)
@@ -314,6 +330,19 @@ struct ruleset_options manager_ruleset_options(const struct manager *m)
 	return opts;
 }
 
+/* Not everything that is meant to be refused can be. */
+static void log_degraded(const struct manager *m)
+{
+	static const char *const fields[] = {MESSAGE_FIELD(MESSAGE_DEGRADED), NULL};
+	_cleanup_free_ char *why = NULL;
+
+	if (m->mode != REVSHELL_MODE_ENFORCE || !manager_count_degraded(m))
+		return;
+	why = manager_why_degraded(m);
+	log_fields(m->log, LOG_ERR, fields, "Mode enforce is in force in part only: %s",
+		   why ? why : "out of memory");
+}
+
 int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 {
 	const struct ruleset_options opts = manager_ruleset_options(m);
@@ -349,6 +378,9 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	new.loaded_usec = TAKE_PTR(times);
 	push_generation(m, &new);
 	drop_stale_overrides(m, m->generations[0].rs);
+	tally_keep(&m->tally, &m->generations[0].rs->policies);
+	if (manager_count_degraded(m) > n_degraded)
+		log_degraded(m);
 	properties_changed(m, MANAGER_GENERATION |
 				      (manager_count_degraded(m) != n_degraded ? MANAGER_MODE : 0));
 	/* diff.removed points into the generation before, which is kept. */
@@ -413,14 +445,14 @@ int manager_reload(struct manager *m, const struct manager_who *who, struct diag
 	policy_set_done(&set);
 	log_diag(m->log, d);
 	if (r < 0)
-		manager_log_change(m, LOG_ERR, who,
-				   "Reload failed: %s; generation %" PRIu64 " stays in force",
-				   d->n_errors > 0 ? "bad policies" : strerror(-r),
-				   m->n_generations > 0 ? m->generations[0].number : 0);
+		manager_log_message(m, LOG_ERR, MESSAGE_RELOAD_FAILED, who,
+				    "Reload failed: %s; generation %" PRIu64 " stays in force",
+				    d->n_errors > 0 ? "bad policies" : strerror(-r),
+				    m->n_generations > 0 ? m->generations[0].number : 0);
 	else
-		manager_log_change(m, LOG_NOTICE, who,
-				   "Reloaded: generation %" PRIu64 ", %zu policies",
-				   m->generations[0].number, m->generations[0].rs->policies.n);
+		manager_log_message(m, LOG_NOTICE, MESSAGE_RELOADED, who,
+				    "Reloaded: generation %" PRIu64 ", %zu policies",
+				    m->generations[0].number, m->generations[0].rs->policies.n);
 	set_last_error(m, r, d);
 	if (m->observer.reloading)
 		m->observer.reloading(m->observer.userdata, false);
@@ -440,16 +472,11 @@ int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadli
 		return r;
 	}
 	m->mode = mode;
-	manager_log_change(m, LOG_NOTICE, who, "Mode %s%s (was %s)", mode_name(mode),
-			   deadline_ns ? " until it is confirmed" : "", mode_name(previous));
+	manager_log_message(m, LOG_NOTICE, MESSAGE_MODE, who, "Mode %s%s (was %s)", mode_name(mode),
+			    deadline_ns ? " until it is confirmed" : "", mode_name(previous));
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
 		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
-	if (mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m)) {
-		_cleanup_free_ char *why = manager_why_degraded(m);
-
-		log_error(m->log, "Mode enforce is in force in part only: %s",
-			  why ? why : "out of memory");
-	}
+	log_degraded(m);
 	properties_changed(m, MANAGER_MODE);
 	return 0;
 }

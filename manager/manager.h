@@ -15,8 +15,10 @@
 #include "log.h"
 #include "ratelimit.h"
 #include "ruleset.h"
+#include "sink.h"
 #include "stream.h"
 #include "symbols.h"
+#include "tally.h"
 
 /* Rule sets kept, the current one included: events of an older one may still be on their way. */
 #define MANAGER_GENERATIONS	4U
@@ -37,7 +39,8 @@ struct manager_who {
 /* Since the policy was first loaded; kept across reloads by name. */
 struct manager_counts {
 	uint64_t matches;
-	uint64_t denials; /* denied or killed, not would-deny */
+	uint64_t denials;      /* denied or killed, not would-deny */
+	uint64_t denials_told; /* of these, to the observer */
 };
 
 struct manager_generation {
@@ -77,6 +80,8 @@ struct manager_observer {
 	void (*policies_changed)(void *userdata, uint64_t generation,
 				 const struct manager_diff *diff);
 	void (*reloading)(void *userdata, bool begin);
+	/* More denials of a policy, and all since it was first loaded; once a second at most. */
+	void (*denied)(void *userdata, const char *policy, uint64_t n, uint64_t total);
 };
 
 struct manager {
@@ -104,6 +109,11 @@ struct manager {
 	int64_t boot_offset_ns;	   /* CLOCK_REALTIME minus CLOCK_BOOTTIME, as events are told */
 	struct history history;
 	struct stream_set streams;
+	struct sink *sinks;
+	struct tally tally;
+	sd_event_source *denied_timer; /* on: denials were told less than a second ago */
+	sd_event_source *loss_timer;
+	uint64_t losses_told;
 	uint64_t events_stale;	 /* of a generation no longer kept */
 	uint64_t events_refused; /* contradicting their rule set */
 	uint64_t events_lost;	 /* no memory */
@@ -126,6 +136,10 @@ DEFINE_CLEANUP(struct manager *, manager_free)
  * reasons in d.
  */
 int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *ret_set);
+
+/* Opens what is configured, which must outlive the manager. Files that cannot be opened are logged
+ * and tried again; -errno only for what will not come right. */
+int manager_open_sinks(struct manager *m, const struct sink_config *config);
 
 /* Takes over an open backend and listens to its events. */
 int manager_set_backend(struct manager *m, struct backend *b);

@@ -3,6 +3,7 @@
  * The interface of backend.h without a kernel, for tests of what stands above it: events and
  * failures are dictated through a datagram socket, one JSON object each:
  *   {"generation": 1, "hook": 0, "match": 5, "mode": 1, "verdict": 1, "error": -1, "exe": "/bin/x"}
+ *   {"ring-full": 3}       (so many events had no room)
  *   {"fail-publish": 12}   {"fail-mode": 5}   (errno of every such call from now on, 0: none)
  */
 #include <string.h>
@@ -158,6 +159,8 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 				(int)json_integer_value(json_object_get(o, "fail-publish"));
 		if (json_object_get(o, "fail-mode"))
 			b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
+		b->stats[REVSHELL_STAT_RING_FULL] +=
+			(uint64_t)json_integer_value(json_object_get(o, "ring-full"));
 		r = 0;
 		if (json_object_get(o, "match")) {
 			fill_event(b, o, &ev);

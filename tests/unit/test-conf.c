@@ -157,7 +157,9 @@ static void test_values(void **state)
 	put(f, 0, "revshelld.conf",
 	    "Backend=kprobe\nOverrideFallback=sigkill\nMode=enforce\nPolicyDirectory=/a\n"
 	    "PolicyDirectory=\nPolicyDirectory=/b\nPolicyDirectory=/"
-	    "c\nPinDirectory=none\nBus=session",
+	    "c\nPinDirectory=none\nBus=session\nJournalEvents=all\nExportFile=/"
+	    "e\nExportFileMaxSize=64K\n"
+	    "ExportFileMaxFiles=7\nMetricsFile=/m\nMetricsInterval=2m",
 	    0644);
 	assert_int_equal(read_all(f, &c, &d), 0);
 	assert_int_equal(c.backend, BACKEND_KPROBE);
@@ -168,6 +170,12 @@ static void test_values(void **state)
 	assert_string_equal(c.policy_dirs[0], "/b");
 	assert_null(c.pin_dir);
 	assert_string_equal(c.bus, "session");
+	assert_int_equal(c.sinks.journal, SINK_JOURNAL_ALL);
+	assert_string_equal(c.sinks.export_file, "/e");
+	assert_int_equal(c.sinks.export_max_size, 65536);
+	assert_int_equal(c.sinks.export_files, 7);
+	assert_string_equal(c.sinks.metrics_file, "/m");
+	assert_int_equal(c.sinks.metrics_interval_usec, 120000000);
 	config_done(&c);
 	diag_done(&d);
 
@@ -179,6 +187,14 @@ static void test_values(void **state)
 	assert_error(f, "PinDirectory=here", "PinDirectory is a path, or none");
 	assert_error(f, "Bus=nowhere", "Bus is system, session, or an address");
 	assert_error(f, "LogLevel=8", "LogLevel is emerg .. debug");
+	assert_error(f, "JournalEvents=some", "JournalEvents is verdicts, all or none, not");
+	assert_error(f, "ExportFile=here", "ExportFile is a path, or none");
+	assert_error(f, "ExportFileMaxSize=4095", "ExportFileMaxSize is 0 for no bound, or bytes");
+	assert_error(f, "ExportFileMaxSize=1T", "ExportFileMaxSize is 0 for no bound, or bytes");
+	assert_error(f, "ExportFileMaxFiles=101", "ExportFileMaxFiles is a number from 0 to 100");
+	assert_error(f, "MetricsFile=", "MetricsFile is a path, or none");
+	assert_error(f, "MetricsInterval=0", "MetricsInterval is from 1s to 24h");
+	assert_error(f, "MetricsInterval=25h", "MetricsInterval is from 1s to 24h");
 	assert_error(f, "backend=lsm", "unknown key \"backend\"");
 	assert_error(f, "[Other]\nBackend=lsm", "there is no section [Other]");
 }
@@ -196,11 +212,36 @@ static void test_trust(void **state)
 	diag_done(&d);
 }
 
+/* Credentials stand between what is local and what packages bring, and not beside what is given. */
+static void test_credentials(void **state)
+{
+	char *none[] = {(char *)"revshelld", (char *)"--config=none", NULL};
+	char *given[] = {(char *)"revshelld", (char *)"--config=none", (char *)"--policy-dir=/a",
+			 NULL};
+	struct config c;
+
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1), 0);
+	assert_int_equal(config_parse(2, none, &c), 0);
+	assert_int_equal(c.n_policy_dirs, CONFIG_N_DEFAULT_DIRS + 1);
+	assert_string_equal(c.policy_dirs[1], "/run/revshell/policies.d");
+	assert_string_equal(c.policy_dirs[2], "/run/credentials/x");
+	assert_string_equal(c.policy_dirs[3], "/usr/local/lib/revshell/policies.d");
+	config_done(&c);
+	assert_int_equal(config_parse(3, given, &c), 0);
+	assert_int_equal(c.n_policy_dirs, 1);
+	config_done(&c);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(config_parse(2, none, &c), 0);
+	assert_int_equal(c.n_policy_dirs, CONFIG_N_DEFAULT_DIRS);
+	config_done(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_credentials),
 		cmocka_unit_test_setup_teardown(test_precedence, ranked_dirs_setup,
 						ranked_dirs_teardown),
 		cmocka_unit_test_setup_teardown(test_values, ranked_dirs_setup,

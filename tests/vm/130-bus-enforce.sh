@@ -35,7 +35,8 @@ spec:
     - matchBinaries: [{operator: In, values: ["$PROBE"]}]
       matchActions: [{action: Override, argError: -1}]
 END
-start_daemon "$T/policies" || exit 1
+start_daemon "$T/policies" "--export-file=$T/events.json" "--metrics-file=$T/revshell.prom" --metrics-interval=1s ||
+	exit 1
 check_equal 'monitor at first' 's "monitor"' "$(property Mode)"
 check_equal 'which allows' 0 "$(connect_status)"
 
@@ -55,6 +56,14 @@ for way in bus client; do
 	check_equal "${off[*]}: Mode" 's "monitor"' "$(property Mode)"
 	check_status "${off[*]}: enforce status says so" 5 ctl enforce status
 done
+
+# The same by the files that are written besides.
+events='^revshell_policy_events_total{policy="target",hook="kprobe:security_socket_connect",action="Override",verdict='
+check 'the metrics file has them' wait_for 100 grep -q "$events\"denied\"} 2\$" "$T/revshell.prom"
+check 'and those that were let through' grep -q "$events\"would-deny\"} 3\$" "$T/revshell.prom"
+check_equal 'the export file has them, with their address' 2 \
+	"$(grep '"verdict": *"denied"' "$T/events.json" | grep -c '"addr": *"127.0.0.1", *"port": *4444')"
+check_equal 'for root alone' 600 "$(stat -c %a "$T/events.json")"
 
 # What another user may not do on this bus must have no effect.
 refused=0
