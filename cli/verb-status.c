@@ -139,7 +139,8 @@ int verb_enforce(struct ctl *c, int argc, char **argv)
 	on = strcmp(word, "on") == 0;
 	action = on ? "switch enforcement on" : "switch enforcement off";
 	if (!on && strcmp(word, "off") != 0) {
-		fprintf(stderr, "revshellctl: '%s' is none of on, off, status\n", word);
+		fprintf(stderr, "revshellctl: '%s' is none of on, off, status\n" CTL_HINT_HELP "\n",
+			word);
 		return CTL_FAILED;
 	}
 	r = ctl_connect(c, action);

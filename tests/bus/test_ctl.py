@@ -191,6 +191,40 @@ class Policy(BusTest):
         self.assertEqual(self.ctl("policy", "mode", "one", "maybe").code, 1)
         self.assertEqual(self.ctl("policy", "mode", "two", "enforce").code, 1)
 
+    def test_disable(self):
+        def modes():
+            return [line.split()[1:3] for line in
+                    self.ctl("policy", "list", "--no-legend").out.splitlines()]
+
+        def verdict():
+            r = self.ctl("simulate", "--dst=198.51.100.7:4444", "--json=short")
+            return json.loads(r.out)["in_force"]["verdict"]
+        self.assertEqual(verdict(), "denied")
+        for _ in range(2):
+            r = self.ctl("policy", "disable", "one", "--reason=a false alarm")
+            self.assertEqual((r.code, r.out, r.err), (0, "", ""))
+            self.assertEqual(modes(), [["off", "off"], ["monitor-only", "monitor"]])
+            self.assertEqual(verdict(), "allowed")
+        self.assertIn("reason: a false alarm", self.log())
+        self.assertEqual(self.get("Enabled", "org.revshell1.Policy", "/org/revshell1/policy/one"),
+                         False)
+        self.assertEqual(self.ctl("reload").code, 0)
+        self.assertEqual(modes()[0], ["off", "off"], "a reload keeps it")
+        for _ in range(2):
+            self.assertEqual(self.ctl("policy", "enable", "one").code, 0)
+            self.assertEqual(modes()[0], ["enforce", "enforce"])
+            self.assertEqual(verdict(), "denied")
+        self.ctl("policy", "mode", "one", "monitor")
+        self.ctl("policy", "enable", "one")
+        self.assertEqual(modes()[0], ["monitor", "monitor"], "it was not disabled")
+        # what only monitors can be disabled too
+        self.assertEqual(self.ctl("policy", "disable", "two").code, 0)
+        self.assertEqual(modes()[1], ["off", "off"])
+        for verb in "enable", "disable":
+            r = self.ctl("policy", verb, "none")
+            self.assertEqual(r.code, 1)
+            self.assertEqual(r.err, "revshellctl: Failed to %s the policy: No policy 'none' is loaded"
+                             "\nHint: 'revshellctl policy list' shows which are.\n" % verb)
 
     def test_diff(self):
         r = self.ctl("policy", "diff", self.policies)
@@ -287,12 +321,54 @@ class Usage(BusTest):
             self.assertTrue(r.err, args)
 
     def test_help(self):
-        for args in (["help"], ["--help"], ["-h"], ["status", "--help"]):
+        for args in (["help"], ["--help"], ["-h"]):
             r = run(CTL, *args)
             self.assertEqual((r.code, r.err), (0, ""))
             for verb in ("status", "enforce", "policy list", "policy check", "policy cat",
                          "policy mode", "reload", "events", "stats", "version"):
                 self.assertIn("  " + verb, r.out)
+        for args in (["help", "policy", "add"], ["policy", "add", "--help"], ["policy", "add", "-h"]):
+            r = run(CTL, *args)
+            self.assertEqual((r.code, r.err), (0, ""))
+            self.assertEqual(r.out.splitlines()[:3], [
+                "revshellctl [OPTIONS...] policy add FILE|-", "",
+                "Add or replace the policies of a file."])
+            for option in "--reason=TEXT", "--dry-run", "--runtime", "--bus=BUS":
+                self.assertIn(option, r.out)
+            self.assertNotIn("--mask", r.out)
+        for args in ["help", "dance"], ["help", "policy"], ["help", "status", "x"]:
+            self.assertEqual(run(CTL, *args).code, 1)
+
+    def test_help_is_read_in_a_terminal(self):
+        verbs = json.loads(run(CTL, "help", "--json=short").out)["verbs"]
+        for verb in [[]] + [[*([v["group"]] if "group" in v else []), v["verb"]] for v in verbs]:
+            for line in run(CTL, "help", *verb).out.splitlines():
+                self.assertLessEqual(len(line), 110, (verb, line))
+
+    def test_what_was_meant(self):
+        for args, meant in ((["enforec"], "enforce"), (["polcy", "list"], "policy"),
+                            (["policy", "lst"], "policy list"), (["list"], "policy list"),
+                            (["policy", "enabel"], "policy enable"), (["evnets"], "events")):
+            r = self.ctl(*args)
+            self.assertEqual((r.code, r.out), (1, ""))
+            self.assertEqual(r.err, "revshellctl: Unknown verb '%s'\nHint: did you mean '%s'?\n"
+                             % (" ".join(args if args[0] == "policy" else args[:1]), meant))
+        r = self.ctl("status", "--follow")
+        self.assertEqual(r.err, "revshellctl: Verb 'status' does not take --follow\n"
+                         "Hint: see 'revshellctl help'.\n")
+        r = self.ctl("events", "-o", "xml")
+        self.assertEqual(r.err, "revshellctl: Bad value for --output: 'xml'\n"
+                         "Hint: it may be json|tetragon|compact.\n")
+
+    def test_every_mistake_has_one_hint(self):
+        for args in (["dance"], ["policy"], ["status", "x"], ["--json=xml"], ["--bus=here"], ["--what"],
+                     ["events", "-n", "x"], ["events", "--since=never"], ["reload", "--policy=x"],
+                     ["enforce", "on", "--confirm=2d"], ["policy", "cat"], ["enforce", "x"]):
+            r = self.ctl(*args)
+            lines = r.err.splitlines()
+            self.assertEqual(len(lines), 2, (args, r))
+            self.assertRegex(lines[0], "^(revshellctl: |%s: )" % re.escape(CTL), args)
+            self.assertRegex(lines[1], "^Hint: .", args)
 
     def test_full_disk(self):
         with open("/dev/full", "w") as full:
@@ -302,49 +378,6 @@ class Usage(BusTest):
 
 
 BRIDGE = "/usr/bin/systemd-stdio-bridge"
-
-
-class Completion(BusTest):
-    daemon = None
-    DIR = os.path.join(os.environ["REVSHELL_SOURCE"], "completions")
-
-    def setUp(self):
-        super().setUp()
-        text = self.ctl("help").out
-        self.verbs = [m.split() for m in re.findall(r"(?m)^  ((?:policy )?[a-z]+) ", text)]
-        self.options = set(re.findall(r"--([a-z][a-z-]+)", text))
-        self.assertIn(["policy", "diff"], self.verbs)
-        self.assertIn("openmetrics", self.options)
-
-    def test_nothing_is_missing(self):
-        option = {"revshellctl.bash": "--%s", "_revshellctl": "--%s", "revshellctl.fish": "-l %s"}
-        for name, form in option.items():
-            with open(os.path.join(self.DIR, name)) as f:
-                words = f.read()
-            for verb in self.verbs:
-                self.assertRegex(words, r"\b%s\b" % verb[-1], name)
-            for o in self.options:
-                self.assertRegex(words, r"(?<!\S)\S*%s(?![a-z-])" % re.escape(form % o), name)
-
-    def bash(self, *words):
-        """What bash offers for the last of the words."""
-        script = ("source %s/revshellctl.bash; COMP_WORDS=(revshellctl \"$@\"); COMP_CWORD=$#; "
-                  "compopt() { :; }; _revshellctl; printf '%%s\\n' \"${COMPREPLY[@]}\"" % self.DIR)
-        r = run("bash", "-c", script, "bash", *words)
-        self.assertEqual((r.code, r.err), (0, ""))
-        return r.out.split()
-
-    def test_bash(self):
-        self.assertEqual(sorted(self.bash("")), sorted({v[0] for v in self.verbs}))
-        self.assertEqual(sorted(self.bash("policy", "")),
-                         sorted(v[1] for v in self.verbs if v[0] == "policy"))
-        self.assertEqual(self.bash("enforce", "o"), ["on", "off"])
-        self.assertIn("--openmetrics", self.bash("stats", "--o"))
-        self.assertIn("--dst=", self.bash("simulate", "--d"))
-        self.assertEqual(self.bash("simulate", "--hook", "=", "li"), ["listen"])
-        self.assertEqual(sorted(self.bash("explain", "--")), sorted(
-            ["--bus=", "--host=", "--json=", "--no-legend", "--help", "--version", "--policy=",
-             "--exe=", "--verdict=", "--offline"]))
 
 
 @unittest.skipUnless(os.path.exists(BRIDGE), "no " + BRIDGE)
