@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""revshellctl simulate and explain: verdicts, reasons, what is not known, and the manual's examples."""
+"""revshellctl simulate and explain: verdicts, reasons, and what is not known."""
 import json
 import os
-import re
-import shlex
 import shutil
 import unittest
 
-from harness import CTL, FAKE, NOBODY, SOURCE, BusTest, needs_root, policy, run, wait_for
+from harness import CTL, FAKE, NOBODY, BusTest, needs_root, policy, run, wait_for
 
 ABSENT, DENIES, DEPENDS = 3, 10, 11
-
-PAGE = os.path.join(SOURCE, "docs", "man", "revshellctl.1.scd")
 
 SHELLS = """apiVersion: cilium.io/v1alpha1
 kind: TracingPolicy
@@ -402,36 +398,6 @@ class Explain(BusTest):
         r = run(CTL, "explain", "-", "--offline", path, "--json=short", stdin=json.dumps(event))
         self.assertEqual(json.loads(r.out)["selectors"][0]["reason"],
                          "matchArgs[0] GT 10: argument 1 is 10")
-
-
-class Manual(BusTest):
-    """The examples of revshellctl(1), run as they stand there."""
-    daemon = FAKE
-    args = ["--backend=lsm", "--mode=enforce"]
-    DIR = "/etc/revshell/policies.d"
-
-    def write_policies(self):
-        with open(PAGE) as f:
-            blocks = re.findall(r"(?ms)^```\n(.*?)^```$", f.read())
-        self.yaml = [b for b in blocks if b.startswith("apiVersion:")]
-        self.examples = [e for b in blocks for e in re.split(r"(?m)^\$ ", b)[1:]]
-        self.assertEqual(len(self.yaml), 1)
-        self.write("no-nc.yaml", self.yaml[0])
-
-    def test_examples(self):
-        self.fake_events(1, match=2, verdict=1, error=-1, mode=1)
-        wait_for("the event", lambda: self.call("GetStatistics")[0]["events-seen"] == 1)
-        verbs = set()
-        for example in self.examples:
-            command, expected = example.split("\n", 1)
-            argv = shlex.split(command)
-            self.assertEqual(argv.pop(0), "revshellctl")
-            verbs.add(argv[0])
-            r = self.ctl(*[a if not a.endswith(".yaml") else self.policies + "/" + a for a in argv])
-            self.assertEqual((r.out.replace(self.policies + "/", "" if "--offline" in argv
-                                            else self.DIR + "/"), r.err),
-                             (expected.rstrip("\n") + "\n", ""), command)
-        self.assertEqual(verbs, {"simulate", "explain"})
 
 
 if __name__ == "__main__":
