@@ -127,35 +127,86 @@ static void print_summary(const json_t *event, const json_t *report)
 	putchar('\n');
 }
 
-static int explain(struct ctl *c, const json_t *event, const struct ctl_rules *rules)
+/* By files, or of an event from elsewhere by the policies in force. */
+static int explain_here(struct ctl *c, const json_t *event, int argc, char **argv,
+			json_t **ret_report)
 {
-	json_t *report = NULL;
+	struct ctl_rules rules = {};
 	int r;
 
-	r = sim_explain_event(event, rules->rs, &rules->opts, rules->mode, rules->generation,
-			      &report);
+	r = ctl_get_rules(c, action, argc, argv, &rules);
+	if (r != 0)
+		return r;
+	r = sim_explain_event(event, rules.rs, &rules.opts, rules.mode, rules.generation, false,
+			      ret_report);
+	ctl_rules_done(&rules);
 	if (r == -EINVAL)
 		return ctl_fail_text(action, "it is no event of revshelld", NULL);
-	if (r < 0)
-		return ctl_fail(action, r, NULL);
-	if (c->json == CTL_JSON_OFF)
-		print_summary(event, report);
-	return ctl_print_report(c, report) == CTL_FAILED ? CTL_FAILED : CTL_OK;
+	return r < 0 ? ctl_fail(action, r, NULL) : 0;
+}
+
+/* The report among what Explain replies. */
+static int read_report(sd_bus_message *m, json_t **ret_report)
+{
+	json_t *report = NULL;
+	const char *key, *text;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &key);
+		if (r >= 0 && strcmp(key, "json") == 0) {
+			r = sd_bus_message_read(m, "v", "s", &text);
+			if (r >= 0 && !report)
+				report = json_loads(text, 0, NULL);
+		} else if (r >= 0) {
+			r = sd_bus_message_skip(m, "v");
+		}
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	if (r < 0 || !report) {
+		json_decref(report);
+		return r < 0 ? r : -EBADMSG;
+	}
+	*ret_report = report;
+	return 0;
+}
+
+/* By the daemon, which knows more of its own events than they show. */
+static int explain_there(struct ctl *c, const json_t *event, json_t **ret_report)
+{
+	sd_bus_message *m = NULL, *reply = NULL;
+	int r;
+
+	r = ctl_new_call(c, NULL, "Explain", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "t", number_of(event));
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = read_report(reply, ret_report);
+	sd_bus_message_unref(reply);
+	return r < 0 ? ctl_fail_reply(action, r) : 0;
 }
 
 int verb_explain(struct ctl *c, int argc, char **argv)
 {
-	struct ctl_rules rules = {};
-	json_t *event = NULL;
+	const char *which = argc > 1 ? argv[1] : NULL;
+	json_t *event = NULL, *report = NULL;
 	int r;
 
-	r = find_event(c, argc > 1 ? argv[1] : NULL, &event);
+	r = find_event(c, which, &event);
 	if (r != 0)
 		return r;
-	r = ctl_get_rules(c, action, argc > 2 ? argc - 2 : 0, argv + 2, &rules);
-	if (r == 0)
-		r = explain(c, event, &rules);
-	ctl_rules_done(&rules);
+	if (c->offline || argc > 2 || (which && strcmp(which, "-") == 0))
+		r = explain_here(c, event, argc > 2 ? argc - 2 : 0, argv + 2, &report);
+	else
+		r = explain_there(c, event, &report);
+	if (r == 0 && c->json == CTL_JSON_OFF)
+		print_summary(event, report);
+	if (r == 0 && ctl_print_report(c, report) == CTL_FAILED)
+		r = CTL_FAILED;
 	json_decref(event);
 	return r;
 }

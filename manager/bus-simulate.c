@@ -180,7 +180,7 @@ int bus_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	event = json_loads(text, 0, NULL);
 	if (!event)
 		return -ENOMEM;
-	r = sim_explain_event(event, g->rs, &opts, (int)b->manager->mode, g->number, &report);
+	r = sim_explain_event(event, g->rs, &opts, (int)b->manager->mode, g->number, true, &report);
 	json_decref(event);
 	return r < 0 ? r : reply_report(m, report, append_explained);
 }

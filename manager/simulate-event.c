@@ -64,6 +64,20 @@ static void put_exe(struct sim_call *call, const json_t *process, struct sim_exe
 	sim_know(call, fact);
 }
 
+/*
+ * Whether what no event shows was asked, and how it was answered: as far as the rule set is the one
+ * that asked.
+ */
+static void put_answers(struct sim_call *call, const json_t *body, const struct ruleset *rs)
+{
+	const char *s = text(body, "predicates");
+
+	if (!s)
+		return;
+	call->answers = strtoull(s, NULL, 16);
+	call->answered = rs->hooks[call->hook].cfg.predicates;
+}
+
 static void put_process(struct sim_call *call, const json_t *body)
 {
 	/* who created the socket stands in the caller's place where a policy tracks sockets */
@@ -77,6 +91,10 @@ static void put_process(struct sim_call *call, const json_t *body)
 	if (number(json_object_get(process, "uid"), &n)) {
 		call->process.uid = (uint32_t)n;
 		sim_know(call, SIM_FACT(UID));
+	}
+	if (number(json_object_get(body, "gid"), &n)) {
+		call->process.gid = (uint32_t)n;
+		sim_know(call, SIM_FACT(GID));
 	}
 	if (number(json_object_get(process, "auid"), &n)) {
 		call->process.loginuid = (uint32_t)n;
@@ -335,15 +353,18 @@ static int add_event(json_t *report, const json_t *event, uint64_t generation)
 }
 
 int sim_explain_event(const json_t *event, const struct ruleset *rs,
-		      const struct ruleset_options *opts, int mode, uint64_t generation,
+		      const struct ruleset_options *opts, int mode, uint64_t generation, bool own,
 		      json_t **ret_report)
 {
+	const json_t *then = json_object_get(sim_event_body(event), "generation");
 	struct sim_facts facts;
 	json_t *report = NULL;
 	int r;
 
 	if (!facts_of_event(event, rs, &facts))
 		return -EINVAL;
+	if (own && (uint64_t)json_integer_value(then) == generation)
+		put_answers(&facts.calls[0], sim_event_body(event), rs);
 	r = sim_report(rs, opts, &facts.op, mode, &report);
 	if (r == 0)
 		r = add_event(report, event, generation);

@@ -74,10 +74,11 @@ const json_t *sim_event_body(const json_t *event);
 /*
  * What sim_report() says of an event's call, and besides: "event", what it says of itself, and
  * "match_now", what its selector does now. mode as of sim_report(); generation: in force, or 0.
+ * own: rs is that generation's as this daemon compiled it, so that answers of its programs count.
  * Returns 0, -ENOMEM, or -EINVAL: it is no event of this daemon.
  */
 int sim_explain_event(const json_t *event, const struct ruleset *rs,
-		      const struct ruleset_options *opts, int mode, uint64_t generation,
+		      const struct ruleset_options *opts, int mode, uint64_t generation, bool own,
 		      json_t **ret_report);
 
 /* What the files of facts share. */

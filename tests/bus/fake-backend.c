@@ -128,6 +128,8 @@ static void fill_event(const struct backend *b, json_t *o, struct revshell_event
 		.pid = 4211,
 		.tid = 4211,
 		.uid = 1000,
+		.gid = 100,
+		.predicates = (uint64_t)json_integer_value(json_object_get(o, "predicates")),
 		.loginuid = 1000,
 		.start_ns = 500000000,
 		.parent_pid = 4200,

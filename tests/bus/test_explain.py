@@ -376,6 +376,53 @@ class Explain(BusTest):
             r = run(CTL, "explain", "-", "--offline", path, stdin=text)
             self.assertEqual((r.code, r.out), (1, ""), text)
 
+    def test_what_was_asked_of_the_process(self):
+        """The kernel's answers are in the event: nothing depends on what it does not show."""
+        deep = """apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: deep
+spec:
+  lsmhooks:
+  - hook: socket_connect
+    args:
+    - {index: 1, type: sockaddr}
+    selectors:
+    - matchUsers:
+      - {type: gid, operator: In, values: ["100"]}
+      matchUnits:
+      - {operator: NotIn, values: [ssh.service]}
+      matchStdio:
+      - {operator: In, values: ["0"]}
+      matchActions:
+      - {action: Override, argError: -13}
+    - matchArgs:
+      - {index: 1, operator: SPort, values: ["4444"]}
+"""
+        self.write("30-deep.yaml", deep)
+        self.assertEqual(self.ctl("reload").code, 0)
+        # of three predicates: group, unit, descriptor; the first is the only one that events show
+        for answers, match, reason in ((1, "no", "matchStdio[0] In 0: it was not so"),
+                                       (7, "no", "matchUnits[0] NotIn ssh.service: it was not so"),
+                                       (5, "yes", None)):
+            # bits 0 and 1 are those of the policies one and two
+            self.events(1, match=8, predicates=answers)
+            report = self.explain()
+            found = [s for s in report["selectors"] if s["policy"] == "deep"]
+            self.assertEqual((found[0]["match"], found[0].get("reason")), (match, reason), answers)
+            self.assertNotIn("depends_on", found[0])
+            self.assertNotIn("depends_on", report["in_force"])
+        # they are answers to the questions of that generation
+        self.write("30-deep.yaml", deep.replace('"4444"', '"4444", "5555"'))
+        self.assertEqual(self.ctl("reload").code, 0)
+        self.assertEqual(self.explain()["selectors"][2]["depends_on"], ["unit", "stdio"])
+        event = self.ctl("events", "-n", "1", "-o", "json").out
+        r = self.ctl_stdin(event, "explain", "-", "--json=short")
+        self.assertEqual(json.loads(r.out)["selectors"][2]["depends_on"], ["unit", "stdio"])
+
+    def ctl_stdin(self, text, *args):
+        return run(CTL, "--bus=" + self.address, *args, stdin=text)
+
     def test_what_events_do_not_show(self):
         """A policy that asks more than its events tell."""
         path = self.write("../uid.yaml", STDIO.format(name="x"))
