@@ -2,6 +2,7 @@
 """revshellctl: output, exit statuses, and what it says when things fail."""
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -36,6 +37,27 @@ class Status(BusTest):
         r = self.ctl("enforce", "off")
         self.assertEqual((r.code, r.out, r.err), (0, "", ""))
         self.assertEqual(self.ctl("status").code, MONITOR)
+
+    def test_color(self):
+        """Only on a terminal that has any, and not where NO_COLOR asks for none."""
+        def shown(**env):
+            master, slave = pty.openpty()
+            full = dict({k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}, **env)
+            r = subprocess.run([CTL, "--bus=" + self.address, "status"], stdout=slave, env=full)
+            self.assertEqual(r.returncode, MONITOR)
+            os.close(slave)
+            text = b""
+            try:
+                while chunk := os.read(master, 4096):
+                    text += chunk
+            except OSError:  # the other side is closed
+                pass
+            os.close(master)
+            return text.decode()
+        self.assertTrue(shown(TERM="xterm").startswith("\033[1;33mrevshelld"))
+        self.assertTrue(shown(TERM="xterm", NO_COLOR="").startswith("\033["))
+        for env in {"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}:
+            self.assertNotIn("\033", shown(**env), env)
 
     def test_enforce_status(self):
         for args in (["enforce"], ["enforce", "status"]):

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
+import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from harness import DAEMON, FAKE, MANAGER, NAME, PATH, SOURCE, BusTest, policy, wait_for
+from harness import DAEMON, FAKE, MANAGER, NAME, PATH, SOURCE, BusTest, needs_root, policy, run, wait_for
 
 DENIED = {"match": 1, "verdict": 1, "error": -1, "mode": 1}
 
@@ -169,6 +171,95 @@ class State(BusTest):
         self.assertEqual(self.get("EffectiveMode"), "degraded")
         self.call("SetEnforce", "b", "false")
         self.assertEqual(self.told(finish(3)), [["enforcement", "degraded"], ["enforcement", "ok"]])
+
+
+class Errors(BusTest):
+    """By the names that go over the bus, of which busctl tells in its debug output only."""
+    daemon = FAKE
+    args = ["--backend=lsm"]
+    # Locked is another test's: it cannot be taken back.
+    ELSEWHERE = {"Locked"}
+
+    def write_policies(self):
+        super().write_policies()
+        self.lower = os.path.join(self.dir, "lower")
+        self.run = tempfile.mkdtemp(prefix="revshell-test-", dir="/run")
+        self.addCleanup(shutil.rmtree, self.run)
+        os.mkdir(self.lower)
+        with open(os.path.join(self.lower, "50-low.yaml"), "w") as f:
+            f.write(policy("low"))
+        self.args = [*self.args, "--policy-dir=" + self.run, "--policy-dir=" + self.lower]
+
+    def error(self, member, *args):
+        r = run("busctl", "--address=" + self.address, "call", NAME, PATH, MANAGER, member, *args,
+                env={"SYSTEMD_LOG_LEVEL": "debug"})
+        self.assertNotEqual(r.code, 0, (member, args))
+        names = re.findall(r"error-name=org\.revshell1\.Error\.(\w+)", r.err)
+        self.assertEqual(len(names), 1, r)
+        return names[0]
+
+    @needs_root  # writes below /run
+    def test_names(self):
+        with open(os.path.join(SOURCE, "manager/bus-error.h")) as f:
+            names = set(re.findall(r'"org\.revshell1\.Error\.(\w+)"', f.read()))
+        found = [
+            self.error("GetPolicy", "s", "none"),
+            self.error("PutPolicy", "ssa{sv}", "one", policy("one"), "1", "runtime", "b", "true"),
+            self.error("PutPolicy", "ssa{sv}", "bad", "kind: Nonsense", "0"),
+            self.error("RemovePolicy", "sa{sv}", "low", "0"),
+            self.error("RemovePolicy", "sa{sv}", "one", "1", "expected-generation", "t", "99"),
+            self.error("Confirm"),
+            self.error("Explain", "t", "1"),
+            self.error("Apply", "a(sss)a{sv}", "2049", *["remove", "x", ""] * 2049, "0"),
+        ]
+        self.call("SetMode", "sa{sv}", "enforce", "1", "confirm-usec", "t", "60000000")
+        found.append(self.error("SetEnforce", "b", "false"))
+        self.call("Confirm")
+        self.fake(**{"fail-mode": 5})
+        found.append(self.error("SetEnforce", "b", "false"))
+        self.assertEqual(found, ["NoSuchPolicy", "PolicyExists", "PolicyInvalid", "PolicyIsVendor",
+                                 "GenerationMismatch", "NothingPending", "NoSuchEvent",
+                                 "LimitExceeded", "ChangePending", "BackendUnavailable"])
+        self.assertEqual(set(found) | self.ELSEWHERE, names)
+
+
+class Objects(BusTest):
+    daemon = FAKE
+    args = ["--backend=lsm"]
+
+    def test_managed_objects(self):
+        r = self.busctl("--json=short", "call", NAME, PATH, "org.freedesktop.DBus.ObjectManager",
+                        "GetManagedObjects")
+        objects = json.loads(r.out)["data"][0]
+        self.assertEqual(set(objects), {PATH + "/policy/one", PATH + "/policy/two"})
+        one = objects[PATH + "/policy/one"]["org.revshell1.Policy"]
+        self.assertEqual((one["Id"]["data"], one["Mode"]["data"], one["NRules"]["data"]),
+                         ("one", "enforce", 1))
+        # what is of everybody's concern leaves out what a policy says of itself
+        self.assertNotIn("Description", one)
+        self.assertEqual(self.get("Description", "org.revshell1.Policy", PATH + "/policy/one"), "")
+
+    def test_introspection_of_the_rest(self):
+        for path, names in ((PATH, {"org.freedesktop.DBus.ObjectManager", MANAGER}),
+                            ("/org/freedesktop/LogControl1", {"org.freedesktop.LogControl1"}),
+                            (PATH + "/policy/one", {"org.revshell1.Policy"})):
+            r = self.busctl("introspect", "--xml-interface", NAME, path)
+            self.assertEqual(r.code, 0, r)
+            found = {i.get("name") for i in ElementTree.fromstring(r.out).iter("interface")}
+            self.assertLessEqual(names, found)
+        log = {i.get("name"): i for i in ElementTree.fromstring(
+            self.busctl("introspect", "--xml-interface", NAME, "/org/freedesktop/LogControl1").out)
+            .iter("interface")}["org.freedesktop.LogControl1"]
+        self.assertEqual({(p.get("name"), p.get("type"), p.get("access")) for p in log.iter("property")},
+                         {("LogLevel", "s", "readwrite"), ("LogTarget", "s", "readwrite"),
+                          ("SyslogIdentifier", "s", "read")})
+
+    def test_activation_file(self):
+        with open(os.path.join(SOURCE, "dbus/org.revshell1.service")) as f:
+            lines = f.read().splitlines()
+        self.assertIn("Name=" + NAME, lines)
+        self.assertIn("SystemdService=revshelld.service", lines)
+        self.assertTrue(os.path.exists(os.path.join(SOURCE, "systemd/revshelld.service.in")))
 
 
 class Manual(unittest.TestCase):
