@@ -115,6 +115,9 @@ static void print_summary(const json_t *event, const json_t *report)
 	put(" on ", ctl_text(summary, "hook"), "");
 	put(", mode ", ctl_text(summary, "mode"), "");
 	put(", the policy's own ", ctl_text(summary, "policy_mode"), "\n");
+	if (*ctl_text(report, "cgroup"))
+		put("  in ", ctl_text(report, "cgroup"),
+		    " (looked up now, by the cgroup's number)\n");
 	if (json_is_true(json_object_get(report, "changed"))) {
 		put_number("The policies or their modes have changed since then: generation ",
 			   summary, "generation", "");
@@ -137,7 +140,7 @@ static int explain_here(struct ctl *c, const json_t *event, int argc, char **arg
 	r = ctl_get_rules(c, action, argc, argv, &rules);
 	if (r != 0)
 		return r;
-	r = sim_explain_event(event, rules.rs, &rules.opts, rules.mode, rules.generation, false,
+	r = sim_explain_event(event, rules.rs, &rules.opts, rules.mode, rules.generation, NULL,
 			      ret_report);
 	ctl_rules_done(&rules);
 	if (r == -EINVAL)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bus-internal.h"
+#include "cgroup.h"
 #include "simulate-facts.h"
 
 static const char *text_of(const json_t *obj, const char *key)
@@ -158,11 +159,21 @@ static const char *find_event(const struct history *h, uint64_t number)
 	return record->text;
 }
 
+/* That of the caller, as long as it is there: its number is not given twice. */
+static int find_cgroup(const json_t *event, char **ret_path)
+{
+	const json_t *id = json_object_get(sim_event_body(event), "cgroup_id");
+	const char *root = cgroup_root();
+
+	return id && root ? cgroup_find(root, (uint64_t)json_integer_value(id), ret_path) : -ENOENT;
+}
+
 int bus_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const struct bus *b = userdata;
 	const struct ruleset_options opts = manager_ruleset_options(b->manager);
 	const struct manager_generation *g = manager_current(b->manager);
+	_cleanup_free_ char *cgroup = NULL;
 	json_t *event, *report = NULL;
 	const char *text;
 	uint64_t number;
@@ -180,7 +191,11 @@ int bus_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	event = json_loads(text, 0, NULL);
 	if (!event)
 		return -ENOMEM;
-	r = sim_explain_event(event, g->rs, &opts, (int)b->manager->mode, g->number, true, &report);
+	if (find_cgroup(event, &cgroup) == -ENOMEM)
+		r = -ENOMEM;
+	else
+		r = sim_explain_event(event, g->rs, &opts, (int)b->manager->mode, g->number,
+				      &(struct sim_own){cgroup}, &report);
 	json_decref(event);
 	return r < 0 ? r : reply_report(m, report, append_explained);
 }

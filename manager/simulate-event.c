@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "event.h"
+#include "event-internal.h"
 #include "simulate-facts.h"
 
 static const char *text(const json_t *obj, const char *key)
@@ -76,6 +76,22 @@ static void put_answers(struct sim_call *call, const json_t *body, const struct 
 		return;
 	call->answers = strtoull(s, NULL, 16);
 	call->answered = rs->hooks[call->hook].cfg.predicates;
+}
+
+/* The cgroup and those around it, the innermost first; cuts the path into them. */
+static void put_units(struct sim_call *call, char *path)
+{
+	struct sim_process *p = &call->process;
+	char *slash;
+	size_t n = 0;
+
+	while ((slash = strrchr(path, '/')) && n < ARRAY_SIZE(p->units)) {
+		if (slash[1])
+			p->units[n++] = slash + 1;
+		*slash = '\0';
+	}
+	p->units_lost = slash && slash != path;
+	sim_know(call, SIM_FACT(UNIT));
 }
 
 static void put_process(struct sim_call *call, const json_t *body)
@@ -353,21 +369,27 @@ static int add_event(json_t *report, const json_t *event, uint64_t generation)
 }
 
 int sim_explain_event(const json_t *event, const struct ruleset *rs,
-		      const struct ruleset_options *opts, int mode, uint64_t generation, bool own,
-		      json_t **ret_report)
+		      const struct ruleset_options *opts, int mode, uint64_t generation,
+		      const struct sim_own *own, json_t **ret_report)
 {
 	const json_t *then = json_object_get(sim_event_body(event), "generation");
+	json_t *report = NULL, *cgroup;
 	struct sim_facts facts;
-	json_t *report = NULL;
 	int r;
 
 	if (!facts_of_event(event, rs, &facts))
 		return -EINVAL;
+	cgroup = own && own->cgroup ? event_text(own->cgroup, strlen(own->cgroup)) : NULL;
+	if (own && own->cgroup)
+		put_units(&facts.calls[0], own->cgroup);
 	if (own && (uint64_t)json_integer_value(then) == generation)
 		put_answers(&facts.calls[0], sim_event_body(event), rs);
 	r = sim_report(rs, opts, &facts.op, mode, &report);
 	if (r == 0)
 		r = add_event(report, event, generation);
+	if (r == 0 && cgroup && json_object_set(report, "cgroup", cgroup) < 0)
+		r = -ENOMEM;
+	json_decref(cgroup);
 	if (r < 0) {
 		json_decref(report);
 		return r;

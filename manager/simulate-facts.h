@@ -71,15 +71,21 @@ struct sim_call sim_unknown_call(enum revshell_hook hook);
 /* The part of an event that all is in, or NULL. */
 const json_t *sim_event_body(const json_t *event);
 
+/* With it the answers count that the programs of the generation gave. */
+struct sim_own {
+	char *cgroup; /* path of the caller's, found by its number; NULL: it is gone. Is written to.
+		       */
+};
+
 /*
  * What sim_report() says of an event's call, and besides: "event", what it says of itself, and
  * "match_now", what its selector does now. mode as of sim_report(); generation: in force, or 0.
- * own: rs is that generation's as this daemon compiled it, so that answers of its programs count.
+ * own: what the daemon knows of events of its own; NULL: rs is not the very one that it compiled.
  * Returns 0, -ENOMEM, or -EINVAL: it is no event of this daemon.
  */
 int sim_explain_event(const json_t *event, const struct ruleset *rs,
-		      const struct ruleset_options *opts, int mode, uint64_t generation, bool own,
-		      json_t **ret_report);
+		      const struct ruleset_options *opts, int mode, uint64_t generation,
+		      const struct sim_own *own, json_t **ret_report);
 
 /* What the files of facts share. */
 

@@ -129,6 +129,7 @@ static void fill_event(const struct backend *b, json_t *o, struct revshell_event
 		.tid = 4211,
 		.uid = 1000,
 		.gid = 100,
+		.cgroup_id = (uint64_t)json_integer_value(json_object_get(o, "cgroup")),
 		.predicates = (uint64_t)json_integer_value(json_object_get(o, "predicates")),
 		.loginuid = 1000,
 		.start_ns = 500000000,

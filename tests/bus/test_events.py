@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from harness import CTL, FAKE, BusTest, policy, wait_for
+from harness import CTL, FAKE, SOURCE, BusTest, policy, wait_for
 
 ONE, TWO = 1, 2  # bits of the policies' selectors
 DENIED = {"verdict": 1, "error": -1, "mode": 1}
@@ -48,6 +48,11 @@ class List(EventTest):
         self.assertEqual(body["function_name"], "security_socket_connect")
         self.assertEqual(body["process"]["pid"], {"value": 4211})
         self.assertEqual(body["process"]["binary"], "/usr/bin/nc")
+        with open(os.path.join(SOURCE, "docs/man/revshellctl.1.scd")) as f:
+            page = f.read()
+        for key in set(body) - {"process", "function_name", "args", "action", "policy_name", "parent",
+                                "return_action"}:
+            self.assertIn("_%s_" % key, page, "a key that Tetragon has not")
         body = json.loads(self.events("-o", "tetragon")[0])["process_kprobe"]
         self.assertEqual(body["process"]["pid"], 4211)
         compact = self.events()

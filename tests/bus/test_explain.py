@@ -3,10 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
 import unittest
 
 from harness import CTL, FAKE, NOBODY, BusTest, needs_root, policy, run, wait_for
 
+CGROUPS = [d for d in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+           if subprocess.run(["stat", "-f", "-c", "%T", d], capture_output=True).stdout == b"cgroup2fs\n"]
 ABSENT, DENIES, DEPENDS = 3, 10, 11
 
 SHELLS = """apiVersion: cilium.io/v1alpha1
@@ -419,6 +422,29 @@ spec:
         event = self.ctl("events", "-n", "1", "-o", "json").out
         r = self.ctl_stdin(event, "explain", "-", "--json=short")
         self.assertEqual(json.loads(r.out)["selectors"][2]["depends_on"], ["unit", "stdio"])
+
+    @unittest.skipUnless(CGROUPS, "no cgroup2 hierarchy here: test-cgroup has one of its own")
+    def test_unit(self):
+        """A policy that came later asks the unit: that is looked up by the cgroup's number."""
+        path, _, _ = next(os.walk(CGROUPS[0]))
+        for below, _, _ in os.walk(CGROUPS[0]):
+            if below != path:
+                path = below
+                break
+        self.events(1, match=1, cgroup=os.stat(path).st_ino)
+        name = path[len(CGROUPS[0]):] or "/"
+        self.assertEqual(self.explain()["cgroup"], name)
+        self.assertIn("\n  in %s (looked up now, by the cgroup's number)\n" % name,
+                      self.ctl("explain").out)
+        if name != "/":
+            self.write("30-unit.yaml", policy("unit").replace("    - matchArgs:", """    - matchUnits:
+      - {operator: In, values: [%s]}
+      matchArgs:""" % name.split("/")[-1]))
+            self.assertEqual(self.ctl("reload").code, 0)
+            self.assertEqual(self.explain()["selectors"][2]["match"], "yes")
+        self.events(1, match=1, cgroup=2**40)
+        self.assertNotIn("cgroup", self.explain())
+        self.assertNotIn("looked up", self.ctl("explain").out)
 
     def ctl_stdin(self, text, *args):
         return run(CTL, "--bus=" + self.address, *args, stdin=text)
