@@ -7,6 +7,7 @@
 
 #include "bus-error.h"
 #include "ctl.h"
+#include "distance.h"
 
 struct verb {
 	const char *group; /* "policy", or NULL for a verb of one word */
@@ -149,30 +150,6 @@ static bool is_group(const char *name)
 	return false;
 }
 
-/* How many letters have to be added, left out or replaced. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[16], n = strlen(b);
-
-	if (n >= ARRAY_SIZE(row))
-		return SIZE_MAX;
-	for (size_t k = 0; k <= n; k++)
-		row[k] = k;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t k = 1; k <= n; k++) {
-			size_t least = MIN(row[k], row[k - 1]) + 1;
-
-			least = MIN(least, diagonal + (a[i - 1] != b[k - 1]));
-			diagonal = row[k];
-			row[k] = least;
-		}
-	}
-	return row[n];
-}
-
 static int unknown_verb(const char *group, const char *name)
 {
 	const struct verb *nearest = NULL;
@@ -182,7 +159,7 @@ static int unknown_verb(const char *group, const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		const struct verb *v = &verbs[i];
 		const char *word = group || !v->group ? v->name : v->group;
-		size_t d = distance(name, word);
+		size_t d = word_distance(name, word, least);
 
 		/* a verb of the group may have been meant without it */
 		if (group && (!v->group || strcmp(v->group, group) != 0))

@@ -73,6 +73,10 @@ int bus_send_and_unref(sd_bus_message *reply, int r);
 int bus_append_diag(sd_bus_message *reply, const struct diag *d);
 
 /* bus-doctor.c */
+
+/* Begins and ends an entry of an a{sv} that is a list of strings. r: what has come of it so far. */
+int bus_open_list(sd_bus_message *reply, const char *key);
+int bus_close_list(sd_bus_message *reply, int r);
 int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error);
 

@@ -22,20 +22,11 @@ static int append_text(sd_bus_message *reply, const char *key, const char *value
 /* A list of words, as an entry of the reply. */
 static int append_words(sd_bus_message *reply, const char *key, const json_t *array)
 {
-	int r;
+	int r = bus_open_list(reply, key);
 
-	r = sd_bus_message_open_container(reply, 'e', "sv");
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", key);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'v', "as");
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "s");
 	for (size_t i = 0; r >= 0 && i < json_array_size(array); i++)
 		r = sd_bus_message_append(reply, "s", json_string_value(json_array_get(array, i)));
-	for (int i = 0; r >= 0 && i < 3; i++)
-		r = sd_bus_message_close_container(reply);
-	return r;
+	return bus_close_list(reply, r);
 }
 
 /* Which selector it is about: of a verdict's "by", or of an event. */
