@@ -44,6 +44,30 @@ static int fail_policies(const char *action, const sd_bus_error *error)
 		"Hint: nothing was changed; 'revshellctl policy check FILE' tells more.");
 }
 
+/* What helps, where the error alone says so; or NULL. */
+static const char *hint_of(const sd_bus_error *error)
+{
+	static const struct {
+		const char *name, *hint;
+	} hints[] = {
+		{BUS_ERROR_NO_SUCH_POLICY, "Hint: 'revshellctl policy list' shows which are."},
+		{BUS_ERROR_POLICY_IS_VENDOR, "Hint: --mask hides it."},
+		{BUS_ERROR_POLICY_EXISTS,
+		 "Hint: without --runtime it is written where it replaces that one."},
+		{BUS_ERROR_NOTHING_PENDING,
+		 "Hint: 'revshellctl enforce on --confirm=5m' would begin a trial."},
+		{BUS_ERROR_CHANGE_PENDING,
+		 "Hint: 'revshellctl confirm' keeps it, 'revshellctl rollback' takes it back."},
+		{BUS_ERROR_BACKEND_UNAVAILABLE,
+		 "Hint: 'revshellctl doctor' tells what stands in the way."},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+		if (sd_bus_error_has_name(error, hints[i].name))
+			return hints[i].hint;
+	return NULL;
+}
+
 int ctl_fail(const char *action, int r, const sd_bus_error *error)
 {
 	static const char *const absent[] = {
@@ -66,17 +90,12 @@ int ctl_fail(const char *action, int r, const sd_bus_error *error)
 		      (sd_bus_error_has_name(error, BUS_ERROR_LIMIT_EXCEEDED) && error->message &&
 		       strstr(error->message, ": error: "))))
 		return fail_policies(action, error);
-	if (error && sd_bus_error_has_name(error, BUS_ERROR_NO_SUCH_POLICY))
-		return ctl_fail_text(action, error->message,
-				     "Hint: 'revshellctl policy list' shows which are.");
-	if (error && sd_bus_error_has_name(error, BUS_ERROR_POLICY_IS_VENDOR))
-		return ctl_fail_text(action, error->message, "Hint: --mask hides it.");
 	if (r == -ECONNRESET || r == -ENOTCONN) {
 		ctl_fail_text(action, "the bus went away", HINT_ABSENT);
 		return CTL_ABSENT;
 	}
 	if (error && error->message)
-		return ctl_fail_text(action, error->message, NULL);
+		return ctl_fail_text(action, error->message, hint_of(error));
 	return ctl_fail_text(action, strerror(-r), NULL);
 }
 

@@ -391,7 +391,7 @@ int sim_facts_read(const struct sim_words *words, struct sim_facts *ret_facts,
 	if (f.op.n_calls == 0)
 		return sim_bad_word(&reading, SIM_WORD_HOOK,
 				    "connect, listen, bind, sendmsg, create, or a hook's full "
-				    "name, as in revshelld(8)");
+				    "name, as in revshell-policy(5)");
 	r = read_told(&reading, &told);
 	if (r < 0)
 		return r;

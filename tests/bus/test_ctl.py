@@ -80,6 +80,16 @@ class Status(BusTest):
             self.assertEqual(status["policies"], 2)
             self.assertEqual(status["backend"], "lsm")
 
+    def test_hints(self):
+        for verb in "confirm", "rollback":
+            self.assertRegex(self.ctl(verb).err, ": No change waits for confirmation\nHint: .*--confirm=")
+        self.ctl("enforce", "on", "--confirm=1m")
+        self.assertRegex(self.ctl("enforce", "off").err,
+                         ": A change waits for Confirm or Rollback\nHint: 'revshellctl confirm' ")
+        self.assertEqual(self.ctl("confirm").code, 0)
+        self.fake(**{"fail-mode": 5})
+        self.assertRegex(self.ctl("enforce", "off").err, "\nHint: 'revshellctl doctor' ")
+
     def test_failed_reload_is_shown(self):
         path = self.write("15-bad.yaml", policy("Bad"))
         self.ctl("reload")

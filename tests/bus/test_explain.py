@@ -115,6 +115,7 @@ class Offline(BusTest):
         self.assertEqual((r.code, r.err), (DENIES, ""))
         self.assertEqual(r.out.splitlines(), [
             "Under enforce: denied with EPERM, reported",
+            "  by policy one, selector 0 of security_socket_connect",
             "",
             "socket_connect:",
             "  policy one (enforce)",
@@ -269,8 +270,9 @@ class Online(BusTest):
     def test_modes(self):
         self.assertEqual(self.verdicts(), (0, "monitor", "allowed", "denied"))
         r = self.ctl("simulate", self.call[0])
-        self.assertEqual(r.out.splitlines()[:2], ["In force (monitor): allowed, reported",
-                                                  "Under enforce: denied with EPERM, reported"])
+        self.assertEqual(r.out.splitlines()[:3], [
+            "In force (monitor): allowed, reported", "Under enforce: denied with EPERM, reported",
+            "  by policy one, selector 0 of security_socket_connect"])
         self.ctl("enforce", "on")
         self.assertEqual(self.verdicts(), (DENIES, "enforce", "denied", "denied"))
         self.ctl("policy", "mode", "one", "monitor")
