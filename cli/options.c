@@ -9,7 +9,7 @@
 
 enum kind {
 	FLAG,	/* a bool */
-	TEXT,	/* a const char *, of the given words if there are any */
+	TEXT,	/* a const char * */
 	NUMBER, /* an index into the words */
 	PARSED, /* by a function */
 };

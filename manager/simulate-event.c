@@ -356,7 +356,7 @@ static int add_event(json_t *report, const json_t *event, uint64_t generation)
 {
 	json_t *summary = summary_of(event);
 	int64_t then = json_integer_value(json_object_get(summary, "generation"));
-	const char *now = match_now(report, summary);
+	const char *now = summary ? match_now(report, summary) : "";
 	bool changed = generation && then && (uint64_t)then != generation;
 
 	if (json_object_set_new(report, "event", summary) < 0 ||

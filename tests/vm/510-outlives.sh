@@ -118,6 +118,15 @@ done
 in_force 'restarted three times'
 storm_stop 'killed and restarted'
 
+ctl policy disable monitored
+stop_daemon
+PROBE=$TARGET check_allowed 'disabled and stopped: connect' udp4 connect 127.0.0.1 4446
+start_daemon "$T/policies" || exit 1
+PROBE=$TARGET check_allowed 'disabled and taken over: connect' udp4 connect 127.0.0.1 4446
+check_equal 'and said to be off' 'monitored off off' "$(ctl policy list --no-legend | awk '/^monitored/ { print $1, $2, $3 }')"
+ctl policy mode monitored enforce
+in_force 'enabled again'
+
 # Programs of another build: the same with a type's name changed.
 sed 's/revshell_port_page/revshell_port_pagX/g' "$REVSHELLD" >"$T/revshelld"
 chmod 755 "$T/revshelld"
