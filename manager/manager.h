@@ -185,7 +185,12 @@ enum manager_policy_mode {
 	MANAGER_POLICY_MONITOR = POLICY_MODE_MONITOR,
 	MANAGER_POLICY_OFF = POLICY_MODE_OFF,
 	MANAGER_POLICY_DEFAULT, /* as its own option says */
+	MANAGER_POLICY_MODES,
 };
+
+const char *manager_policy_mode_name(enum manager_policy_mode mode);
+/* An enum manager_policy_mode, or -EINVAL. */
+int manager_policy_mode_parse(const char *s);
 
 enum manager_change_kind {
 	MANAGER_PUT,

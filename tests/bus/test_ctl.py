@@ -237,7 +237,8 @@ class Policy(BusTest):
             self.assertEqual((r.code, r.out, r.err), (0, "", ""))
             self.assertEqual(modes(), [["off", "off"], ["monitor-only", "monitor"]])
             self.assertEqual(verdict(), "allowed")
-        self.assertIn("reason: a false alarm", self.log())
+        self.assertRegex(self.log(), r"Policy one: mode off, generation 2 \(bus, uid \d+, pid \d+, "
+                         r"reason: a false alarm\)")
         self.assertEqual(self.get("Enabled", "org.revshell1.Policy", "/org/revshell1/policy/one"),
                          False)
         self.assertEqual(self.ctl("reload").code, 0)
@@ -246,6 +247,7 @@ class Policy(BusTest):
             self.assertEqual(self.ctl("policy", "enable", "one").code, 0)
             self.assertEqual(modes()[0], ["enforce", "enforce"])
             self.assertEqual(verdict(), "denied")
+        self.assertIn("Policy one: mode default, ", self.log())
         self.ctl("policy", "mode", "one", "monitor")
         self.ctl("policy", "enable", "one")
         self.assertEqual(modes()[0], ["monitor", "monitor"], "it was not disabled")
