@@ -146,6 +146,22 @@ bool ctl_is_running(struct ctl *c)
 	return r >= 0 && owned;
 }
 
+/* ssh may fail at any time: while the connection is made, or only with the first call. */
+static bool is_broken(int r)
+{
+	return r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE;
+}
+
+static int fail_host(const struct ctl *c, const char *action)
+{
+	char reason[256], hint[256];
+
+	snprintf(reason, sizeof(reason), "no connection to the bus of %s", c->host);
+	snprintf(hint, sizeof(hint), "Hint: 'ssh %s systemd-stdio-bridge' has to work.", c->host);
+	ctl_fail_text(action, reason, hint);
+	return CTL_ABSENT;
+}
+
 int ctl_connect(struct ctl *c, const char *action)
 {
 	char text[256];
@@ -154,6 +170,8 @@ int ctl_connect(struct ctl *c, const char *action)
 	r = ctl_open(c);
 	if (r >= 0)
 		return 0;
+	if (c->host && is_broken(r))
+		return fail_host(c, action);
 	snprintf(text, sizeof(text), "no connection to the bus%s%s: %s", c->host ? " of " : "",
 		 c->host ? c->host : "", strerror(-r));
 	switch (r) {
@@ -198,11 +216,13 @@ int ctl_call(struct ctl *c, const char *action, sd_bus_message *m, int r,
 
 	if (r < 0) {
 		sd_bus_message_unref(m);
-		return ctl_fail(action, r, NULL);
+		return c->host && is_broken(r) ? fail_host(c, action) : ctl_fail(action, r, NULL);
 	}
 	r = sd_bus_call(c->bus, m, geteuid() == 0 ? 0 : PASSWORD_USEC, &error, ret_reply);
 	sd_bus_message_unref(m);
-	if (r < 0)
+	if (r < 0 && c->host && is_broken(r))
+		r = fail_host(c, action);
+	else if (r < 0)
 		r = ctl_fail(action, r, sd_bus_error_is_set(&error) ? &error : NULL);
 	else
 		r = 0;

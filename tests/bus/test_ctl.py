@@ -145,6 +145,20 @@ class Status(BusTest):
         self.assertNotIn("COUNTER", r.out)
         self.assertEqual(json.loads(self.ctl("stats", "--json=short").out)["policies"], 2)
 
+    def test_every_verb_speaks_json(self):
+        self.fake_events(1)
+        wait_for("the event", lambda: self.call("GetStatistics")[0]["events-seen"] == 1)
+        path = self.policies + "/10-one.yaml"
+        for args in (["status"], ["enforce"], ["policy", "list"], ["policy", "show", "one"],
+                     ["policy", "cat", "one"], ["policy", "check", path], ["policy", "diff", path],
+                     ["apply", "--dry-run", path], ["reload"], ["events"], ["simulate"],
+                     ["explain"], ["stats"], ["doctor"], ["version"], ["help"]):
+            short, pretty = (self.ctl(*args, "--json=" + form) for form in ("short", "pretty"))
+            self.assertEqual((short.err, short.out.count("\n")), ("", 1), args)
+            self.assertIsNotNone(json.loads(short.out), args)
+            if args[0] not in ("reload", "version", "events"):  # the same again
+                self.assertEqual(json.loads(short.out), json.loads(pretty.out), args)
+
     def test_openmetrics(self):
         r = self.ctl("stats", "--openmetrics")
         self.assertEqual((r.code, r.err), (0, ""))
@@ -437,6 +451,23 @@ class Host(BusTest):
         r = run(CTL, "-H", "there", "simulate", "--dst=198.51.100.7:4444", env=self.env)
         self.assertEqual((r.code, r.out.splitlines()[1]),
                          (0, "Under enforce: denied with EPERM, reported"))
+
+    def test_doctor(self):
+        """What the daemon there sees, not this host."""
+        r = run(CTL, "-H", "there", "doctor", "--json=short", env=self.env)
+        found = json.loads(r.out)
+        there = [list(f) for f in self.call("Diagnose")[0]]
+        self.assertEqual([[f["state"], f["name"], f["text"], f["hint"]] for f in found[:-1]], there)
+        self.assertEqual((found[-1]["name"], found[-1]["state"]), ("daemon", "ok"))
+
+    def test_no_way_there(self):
+        with open(self.bin + "/ssh", "w") as f:
+            f.write("#!/bin/sh\nexit 255\n")
+        for args in ["status"], ["policy", "list"], ["events", "-f"], ["doctor"]:
+            r = run(CTL, "-H", "there", *args, env=self.env)
+            self.assertEqual((r.code, r.out), (ABSENT, ""), args)
+            self.assertRegex(r.err, "^revshellctl: Failed to .*: no connection to the bus of there\n"
+                             "Hint: 'ssh there systemd-stdio-bridge' has to work.\n$")
 
     def test_follow(self):
         self.fake_events(2)
