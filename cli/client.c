@@ -289,6 +289,7 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		{"SelfTest", &s->self_test},
 		{"PolicySetDigest", &s->digest},
 		{"LastReloadError", &s->reload_error},
+		{"ModeSource", &s->mode_source},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -296,6 +297,8 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 			return read_text(m, texts[i].text);
 	if (strcmp(name, "Generation") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->generation);
+	if (strcmp(name, "RollbackAtUSec") == 0)
+		return sd_bus_message_read(m, "v", "t", &s->rollback_usec);
 	if (strcmp(name, "LastReloadUSec") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
 	if (strcmp(name, "NPolicies") == 0)
@@ -362,6 +365,7 @@ void ctl_state_done(struct ctl_state *s)
 	free(s->self_test);
 	free(s->digest);
 	free(s->reload_error);
+	free(s->mode_source);
 	*s = (struct ctl_state){};
 }
 

@@ -84,9 +84,15 @@ class Status(BusTest):
         for verb in "confirm", "rollback":
             self.assertRegex(self.ctl(verb).err, ": No change waits for confirmation\nHint: .*--confirm=")
         self.ctl("enforce", "on", "--confirm=1m")
+        r = self.ctl("status")
+        self.assertIn("\n    Mode: enforce, on trial: 'revshellctl confirm' keeps it\n", r.out)
+        status = json.loads(self.ctl("status", "--json=short").out)
+        self.assertEqual(status["mode_source"], "trial")
+        self.assertEqual(status["rollback_at_usec"], self.get("RollbackAtUSec"))
         self.assertRegex(self.ctl("enforce", "off").err,
                          ": A change waits for Confirm or Rollback\nHint: 'revshellctl confirm' ")
         self.assertEqual(self.ctl("confirm").code, 0)
+        self.assertNotIn("trial", self.ctl("status").out)
         self.fake(**{"fail-mode": 5})
         self.assertRegex(self.ctl("enforce", "off").err, "\nHint: 'revshellctl doctor' ")
 
