@@ -44,6 +44,30 @@ static int fail_policies(const char *action, const sd_bus_error *error)
 		"Hint: nothing was changed; 'revshellctl policy check FILE' tells more.");
 }
 
+/* What helps, where the error alone says so; or NULL. */
+static const char *hint_of(const sd_bus_error *error)
+{
+	static const struct {
+		const char *name, *hint;
+	} hints[] = {
+		{BUS_ERROR_NO_SUCH_POLICY, "Hint: 'revshellctl policy list' shows which are."},
+		{BUS_ERROR_POLICY_IS_VENDOR, "Hint: --mask hides it."},
+		{BUS_ERROR_POLICY_EXISTS,
+		 "Hint: without --runtime it is written where it replaces that one."},
+		{BUS_ERROR_NOTHING_PENDING,
+		 "Hint: 'revshellctl enforce on --confirm=5m' would begin a trial."},
+		{BUS_ERROR_CHANGE_PENDING,
+		 "Hint: 'revshellctl confirm' keeps it, 'revshellctl rollback' takes it back."},
+		{BUS_ERROR_BACKEND_UNAVAILABLE,
+		 "Hint: 'revshellctl doctor' tells what stands in the way."},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+		if (sd_bus_error_has_name(error, hints[i].name))
+			return hints[i].hint;
+	return NULL;
+}
+
 int ctl_fail(const char *action, int r, const sd_bus_error *error)
 {
 	static const char *const absent[] = {
@@ -66,17 +90,12 @@ int ctl_fail(const char *action, int r, const sd_bus_error *error)
 		      (sd_bus_error_has_name(error, BUS_ERROR_LIMIT_EXCEEDED) && error->message &&
 		       strstr(error->message, ": error: "))))
 		return fail_policies(action, error);
-	if (error && sd_bus_error_has_name(error, BUS_ERROR_NO_SUCH_POLICY))
-		return ctl_fail_text(action, error->message,
-				     "Hint: 'revshellctl policy list' shows which are.");
-	if (error && sd_bus_error_has_name(error, BUS_ERROR_POLICY_IS_VENDOR))
-		return ctl_fail_text(action, error->message, "Hint: --mask hides it.");
 	if (r == -ECONNRESET || r == -ENOTCONN) {
 		ctl_fail_text(action, "the bus went away", HINT_ABSENT);
 		return CTL_ABSENT;
 	}
 	if (error && error->message)
-		return ctl_fail_text(action, error->message, NULL);
+		return ctl_fail_text(action, error->message, hint_of(error));
 	return ctl_fail_text(action, strerror(-r), NULL);
 }
 
@@ -127,6 +146,22 @@ bool ctl_is_running(struct ctl *c)
 	return r >= 0 && owned;
 }
 
+/* ssh may fail at any time: while the connection is made, or only with the first call. */
+static bool is_broken(int r)
+{
+	return r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE;
+}
+
+static int fail_host(const struct ctl *c, const char *action)
+{
+	char reason[256], hint[256];
+
+	snprintf(reason, sizeof(reason), "no connection to the bus of %s", c->host);
+	snprintf(hint, sizeof(hint), "Hint: 'ssh %s systemd-stdio-bridge' has to work.", c->host);
+	ctl_fail_text(action, reason, hint);
+	return CTL_ABSENT;
+}
+
 int ctl_connect(struct ctl *c, const char *action)
 {
 	char text[256];
@@ -135,6 +170,8 @@ int ctl_connect(struct ctl *c, const char *action)
 	r = ctl_open(c);
 	if (r >= 0)
 		return 0;
+	if (c->host && is_broken(r))
+		return fail_host(c, action);
 	snprintf(text, sizeof(text), "no connection to the bus%s%s: %s", c->host ? " of " : "",
 		 c->host ? c->host : "", strerror(-r));
 	switch (r) {
@@ -179,11 +216,13 @@ int ctl_call(struct ctl *c, const char *action, sd_bus_message *m, int r,
 
 	if (r < 0) {
 		sd_bus_message_unref(m);
-		return ctl_fail(action, r, NULL);
+		return c->host && is_broken(r) ? fail_host(c, action) : ctl_fail(action, r, NULL);
 	}
 	r = sd_bus_call(c->bus, m, geteuid() == 0 ? 0 : PASSWORD_USEC, &error, ret_reply);
 	sd_bus_message_unref(m);
-	if (r < 0)
+	if (r < 0 && c->host && is_broken(r))
+		r = fail_host(c, action);
+	else if (r < 0)
 		r = ctl_fail(action, r, sd_bus_error_is_set(&error) ? &error : NULL);
 	else
 		r = 0;
@@ -250,6 +289,7 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		{"SelfTest", &s->self_test},
 		{"PolicySetDigest", &s->digest},
 		{"LastReloadError", &s->reload_error},
+		{"ModeSource", &s->mode_source},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -257,6 +297,8 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 			return read_text(m, texts[i].text);
 	if (strcmp(name, "Generation") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->generation);
+	if (strcmp(name, "RollbackAtUSec") == 0)
+		return sd_bus_message_read(m, "v", "t", &s->rollback_usec);
 	if (strcmp(name, "LastReloadUSec") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
 	if (strcmp(name, "NPolicies") == 0)
@@ -323,6 +365,7 @@ void ctl_state_done(struct ctl_state *s)
 	free(s->self_test);
 	free(s->digest);
 	free(s->reload_error);
+	free(s->mode_source);
 	*s = (struct ctl_state){};
 }
 

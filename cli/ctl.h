@@ -14,7 +14,7 @@
 #include "macro.h"
 #include "policy.h"
 #include "ruleset.h"
-#include "simulate.h"
+#include "simulate-facts.h"
 
 /* Exit statuses, as in revshellctl(1). */
 enum {
@@ -50,53 +50,49 @@ enum ctl_option {
 	CTL_OPT_METRICS = 2048,
 	CTL_OPT_EXE = 4096,
 	CTL_OPT_OFFLINE = 8192,
-	CTL_OPT_FACTS = 16384, /* of a call: all of enum ctl_fact */
-};
-
-/* What may be told of a call to simulate; --exe is an option of events as well. */
-enum ctl_fact {
-	CTL_FACT_HOOK,
-	CTL_FACT_DST,
-	CTL_FACT_SRC,
-	CTL_FACT_FAMILY,
-	CTL_FACT_TYPE,
-	CTL_FACT_PROTOCOL,
-	CTL_FACT_STATE,
-	CTL_FACT_ARG,
-	CTL_FACT_PARENT,
-	CTL_FACT_LINEAGE,
-	CTL_FACT_UID,
-	CTL_FACT_GID,
-	CTL_FACT_AUID,
-	CTL_FACT_PID,
-	CTL_FACT_ANCESTORS,
-	CTL_FACT_UNIT,
-	CTL_FACT_STDIO,
-	CTL_FACT_CAPS,
-	CTL_FACT_NAMESPACES,
-	CTL_FACT_MAX,
+	CTL_OPT_FACTS = 16384, /* of a call: all of enum sim_word but the executable */
+	CTL_OPT_SINCE = 32768,
 };
 
 struct ctl {
 	const char *where; /* "system", "session", or an address */
 	const char *host;  /* ssh destination, or NULL */
-	enum ctl_json json;
-	bool legend;
-	bool version;	      /* --version: whatever the verb */
-	unsigned int options; /* enum ctl_option bits that were given */
+	unsigned int json; /* enum ctl_json */
+	bool no_legend;
+	bool help, version; /* whatever the verb */
+	uint64_t given;	    /* bit per option */
 	const char *reason;
 	bool follow;
 	uint32_t lines;
-	enum event_format format;
-	const char *policy, *exe, *verdict;
+	unsigned int format; /* enum event_format */
+	const char *policy, *verdict;
+	char since[32]; /* as events tell time, in whole seconds; "": not given */
 	bool tetragon, offline;
 	uint64_t confirm_usec; /* of --confirm; 0: not given */
 	bool disarm;
 	bool openmetrics;
-	const char *facts[CTL_FACT_MAX]; /* as on the command line; NULL: not told */
+	struct sim_words words; /* of simulate; the executable is one of events too */
 	bool dry_run, runtime, mask, replace_all;
 	sd_bus *bus; /* opened by the first call */
 };
+
+#define CTL_HINT_HELP "Hint: see 'revshellctl help'."
+
+/* options.c */
+
+/* Reads all options; optind is then that of the first other argument. Returns 0, or CTL_FAILED
+ * after telling what is wrong. */
+int ctl_read_options(struct ctl *c, int argc, char **argv);
+
+/* An option that was given and is of none of these groups (enum ctl_option), or NULL. */
+const char *ctl_surplus_option(const struct ctl *c, unsigned int groups);
+
+/* Whether one of the group was given. */
+bool ctl_has_option(const struct ctl *c, unsigned int group);
+
+/* Those of these groups; 0: those that every verb takes. */
+void ctl_print_options(unsigned int groups);
+json_t *ctl_options_json(unsigned int groups);
 
 /* client.c */
 
@@ -136,6 +132,8 @@ int ctl_append_change_options(const struct ctl *c, sd_bus_message *m);
 /* The Manager's properties that decide on the exit status, and those that status shows. */
 struct ctl_state {
 	char *version, *mode, *effective, *backend, *self_test, *digest, *reload_error;
+	char *mode_source;	/* NULL: of an older daemon */
+	uint64_t rollback_usec; /* 0: no mode is on trial */
 	uint64_t generation, reload_usec;
 	uint32_t n_policies;
 };
@@ -176,23 +174,6 @@ void ctl_print_diag(FILE *f, const struct diag *d);
 
 /* verb-events.c: the a{sv} that picks events, none numbered above until (0: not asked). */
 int ctl_append_filter(const struct ctl *c, sd_bus_message *m, uint64_t until);
-
-/* facts.c */
-
-/* An operation with its calls. Strings are the command line's, an event's, or owned. */
-struct ctl_operation {
-	struct sim_call calls[2];
-	struct sim_operation op;
-	char *owned; /* lists cut into their parts, each a string after the other */
-	size_t owned_size;
-};
-
-/* Reads what the options tell. Returns 0, or CTL_FAILED after telling what is wrong. */
-int ctl_read_facts(const struct ctl *c, struct ctl_operation *ret_operation);
-void ctl_operation_done(struct ctl_operation *o);
-
-/* A call of which nothing is known. */
-struct sim_call ctl_unknown_call(enum revshell_hook hook);
 
 /* rules.c */
 
@@ -259,3 +240,5 @@ int verb_confirm(struct ctl *c, int argc, char **argv);
 int verb_rollback(struct ctl *c, int argc, char **argv);
 int verb_stop(struct ctl *c, int argc, char **argv);
 int verb_policy_mode(struct ctl *c, int argc, char **argv);
+int verb_policy_enable(struct ctl *c, int argc, char **argv);
+int verb_policy_disable(struct ctl *c, int argc, char **argv);

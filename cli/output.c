@@ -35,7 +35,7 @@ struct libscols_table *ctl_table_new(const struct ctl *c, const char *const *hea
 
 	if (!t)
 		return NULL;
-	scols_table_enable_noheadings(t, !c->legend);
+	scols_table_enable_noheadings(t, c->no_legend);
 	scols_table_enable_colors(t, ctl_use_color());
 	for (; *headings; headings++) {
 		bool right = (*headings)[0] == '>';

@@ -55,6 +55,13 @@ static void print_verdict(const char *when, const json_t *v)
 	printf("%s\n", is(v, "reported", "yes")	    ? ", reported"
 		       : is(v, "reported", "maybe") ? ", perhaps reported"
 						    : "");
+	if (json_object_get(v, "by") && (is(v, "denied", "yes") || is(v, "verdict", "killed"))) {
+		const json_t *by = json_object_get(v, "by");
+
+		printf("  by policy %s, selector %" JSON_INTEGER_FORMAT " of %s\n",
+		       ctl_text(by, "policy"), json_integer_value(json_object_get(by, "selector")),
+		       ctl_text(by, "call"));
+	}
 	if (json_array_size(json_object_get(v, "depends_on"))) {
 		printf("  depends on ");
 		print_list(json_object_get(v, "depends_on"), "--", " and ");

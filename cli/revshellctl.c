@@ -2,13 +2,12 @@
 /* revshellctl: options and the table of verbs. */
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include "bus-error.h"
 #include "ctl.h"
-#include "units.h"
+#include "distance.h"
 
 struct verb {
 	const char *group; /* "policy", or NULL for a verb of one word */
@@ -39,7 +38,11 @@ static const struct verb verbs[] = {
 	{"policy", "remove", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_MASK,
 	 verb_policy_remove, "ID", "Remove a policy and its file"},
 	{"policy", "mode", 2, 2, CTL_OPT_REASON, verb_policy_mode, "ID MODE",
-	 "Set one policy to enforce, monitor, or its own default"},
+	 "Set one policy to enforce, monitor, off, or its own default"},
+	{"policy", "enable", 1, 1, CTL_OPT_REASON, verb_policy_enable, "ID",
+	 "Let a policy count again that was disabled"},
+	{"policy", "disable", 1, 1, CTL_OPT_REASON, verb_policy_disable, "ID",
+	 "Leave a policy out, without removing it"},
 	{NULL, "confirm", 0, 0, 0, verb_confirm, "", "Keep the mode that is on trial"},
 	{NULL, "rollback", 0, 0, 0, verb_rollback, "", "Bring back the mode before the trial"},
 	{NULL, "apply", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_REPLACE, verb_apply,
@@ -47,7 +50,8 @@ static const struct verb verbs[] = {
 	{NULL, "reload", 0, 0, CTL_OPT_REASON, verb_reload, "",
 	 "Load the policy directories anew, all or nothing"},
 	{NULL, "events", 0, 0,
-	 CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER | CTL_OPT_EXE,
+	 CTL_OPT_FOLLOW | CTL_OPT_LINES | CTL_OPT_OUTPUT | CTL_OPT_FILTER | CTL_OPT_EXE |
+		 CTL_OPT_SINCE,
 	 verb_events, "", "Show the last events, or follow them"},
 	{NULL, "explain", 0, -1, CTL_OPT_FILTER | CTL_OPT_EXE | CTL_OPT_OFFLINE, verb_explain,
 	 "[NUMBER|-]", "Tell why an event (the last one) came about"},
@@ -58,141 +62,60 @@ static const struct verb verbs[] = {
 	{NULL, "stop", 0, 0, CTL_OPT_DISARM, verb_stop, "",
 	 "End the daemon; enforcement stays, unless --disarm"},
 	{NULL, "version", 0, 0, 0, verb_version, "", "Show the client's and the daemon's version"},
-	{NULL, "help", 0, -1, 0, verb_help, "", "Show this text"},
+	{NULL, "help", 0, -1, 0, verb_help, "[VERB]", "Show this text, or the options of a verb"},
 };
 
-enum {
-	OPT_BUS = 0x100,
-	OPT_JSON,
-	OPT_NO_LEGEND,
-	OPT_REASON,
-	OPT_CONFIRM,
-	OPT_DISARM,
-	OPT_POLICY,
-	OPT_EXE,
-	OPT_VERDICT,
-	OPT_TETRAGON,
-	OPT_OFFLINE,
-	OPT_DRY_RUN,
-	OPT_RUNTIME,
-	OPT_MASK,
-	OPT_REPLACE_ALL,
-	OPT_OPENMETRICS,
-	OPT_VERSION,
-	OPT_FACT, /* and as many as there are facts */
-};
+static void print_usage(const struct verb *v, bool is_default)
+{
+	char text[64];
 
-static const struct option long_options[] = {
-	{"bus", required_argument, NULL, OPT_BUS},
-	{"host", required_argument, NULL, 'H'},
-	{"json", required_argument, NULL, OPT_JSON},
-	{"no-legend", no_argument, NULL, OPT_NO_LEGEND},
-	{"reason", required_argument, NULL, OPT_REASON},
-	{"confirm", required_argument, NULL, OPT_CONFIRM},
-	{"disarm", no_argument, NULL, OPT_DISARM},
-	{"follow", no_argument, NULL, 'f'},
-	{"lines", required_argument, NULL, 'n'},
-	{"output", required_argument, NULL, 'o'},
-	{"policy", required_argument, NULL, OPT_POLICY},
-	{"exe", required_argument, NULL, OPT_EXE},
-	{"verdict", required_argument, NULL, OPT_VERDICT},
-	{"tetragon", no_argument, NULL, OPT_TETRAGON},
-	{"offline", no_argument, NULL, OPT_OFFLINE},
-	{"dry-run", no_argument, NULL, OPT_DRY_RUN},
-	{"runtime", no_argument, NULL, OPT_RUNTIME},
-	{"mask", no_argument, NULL, OPT_MASK},
-	{"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
-	{"replace-all", no_argument, NULL, OPT_REPLACE_ALL},
-#define FACT(name, id)                                                  \
-	{                                                               \
-		name, required_argument, NULL, OPT_FACT + CTL_FACT_##id \
-	}
-	FACT("hook", HOOK),
-	FACT("dst", DST),
-	FACT("src", SRC),
-	FACT("family", FAMILY),
-	FACT("type", TYPE),
-	FACT("protocol", PROTOCOL),
-	FACT("state", STATE),
-	FACT("arg", ARG),
-	FACT("parent", PARENT),
-	FACT("lineage", LINEAGE),
-	FACT("uid", UID),
-	FACT("gid", GID),
-	FACT("auid", AUID),
-	FACT("pid", PID),
-	FACT("ancestors", ANCESTORS),
-	FACT("unit", UNIT),
-	FACT("stdio", STDIO),
-	FACT("caps", CAPS),
-	FACT("namespaces", NAMESPACES),
-#undef FACT
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{},
-};
+	snprintf(text, sizeof(text), "%s%s%s%s%s", v->group ? v->group : "", v->group ? " " : "",
+		 v->name, *v->args ? " " : "", v->args);
+	printf("  %-28s %s%s\n", text, v->help, is_default ? " (the default)" : "");
+}
 
-static int verb_help(struct ctl *c, int argc, char **argv)
+static void print_help(void)
 {
 	printf("revshellctl [OPTIONS...] [VERB] [ARGUMENTS...]\n\n"
 	       "Ask and steer revshelld, which stops reverse shells.\n\nVerbs:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		const struct verb *v = &verbs[i];
-		char text[64];
-
-		snprintf(text, sizeof(text), "%s%s%s%s%s", v->group ? v->group : "",
-			 v->group ? " " : "", v->name, *v->args ? " " : "", v->args);
-		printf("  %-28s %s%s\n", text, v->help, i == 0 ? " (the default)" : "");
-	}
-	printf("\nOptions:\n"
-	       "  --bus=BUS          system, session, or a D-Bus address (default: system)\n"
-	       "  -H --host=HOST     Ask the daemon of another host, by ssh\n"
-	       "  --json=FORMAT      off, short or pretty (default: off)\n"
-	       "  --no-legend        No headings on tables\n"
-	       "  -h --help          Show this text\n"
-	       "  --version          Show the version\n"
-	       "Options of enforce, reload, apply, policy add, remove and mode:\n"
-	       "  --reason=TEXT      For the log\n"
-	       "Options of enforce on, and of stop:\n"
-	       "  --confirm=TIME     Only on trial: 'confirm' must follow within 30s, 5m, 1h\n"
-	       "  --disarm           (stop) Take enforcement away as well\n"
-	       "Options of apply, policy add and remove:\n"
-	       "  --dry-run          Only check\n"
-	       "  --runtime          Write below /run: until the next boot\n"
-	       "  --mask             (remove) Hide the file of a lower directory\n"
-	       "  --replace-all      (apply) Remove all other policies\n"
-	       "Options of events:\n"
-	       "  -f --follow        Show events as they come, until interrupted\n"
-	       "  -n --lines=N       Begin with the last N events\n"
-	       "  -o --output=FORMAT compact, json or tetragon (default: compact)\n"
-	       "  --policy=ID        Only events of this policy\n"
-	       "  --exe=PATH         Only events of this executable\n"
-	       "  --verdict=VERDICT  Only allowed, would-deny, denied or killed\n"
-	       "Options of explain: --policy, --exe, --verdict as of events, and\n"
-	       "  --offline          By the policies of files, instead of those in force\n"
-	       "Options of simulate, --exe=PATH and --offline FILE|DIR... besides:\n"
-	       "  --hook=HOOK        connect, listen, bind, sendmsg, ... (default: connect)\n"
-	       "  --dst=ADDR:PORT    Where to; [ADDR6]:PORT; /path or @name of a UNIX socket\n"
-	       "  --src=ADDR:PORT    Where from; what is bound to or listened at\n"
-	       "  --protocol=NAME    tcp, udp, ... or a number\n"
-	       "  --family=NAME --type=NAME --state=NAME   Of the socket: inet, stream, close\n"
-	       "  --arg=N:VALUE      The integer argument at position N\n"
-	       "  --parent=PATH --lineage=PATH,...   Executables of the parent, and earlier ones\n"
-	       "  --uid=USER --gid=GROUP --auid=USER --pid=PID --ancestors=PID,...\n"
-	       "  --unit=NAME,...    Units that the process belongs to\n"
-	       "  --stdio=FDS        Standard descriptors that are sockets: none, socket, 0,1\n"
-	       "  --caps=CAP,...     none, all, or names\n"
-	       "  --namespaces=host  The process is in those of the host\n"
-	       "Options of stats:\n"
-	       "  --openmetrics      As OpenMetrics text\n"
-	       "Options of policy check:\n"
-	       "  --tetragon         Warn about what Tetragon would not load\n"
-	       "  --offline          Do not look at this host's files and users\n\n"
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		print_usage(&verbs[i], i == 0);
+	printf("\nOptions of all verbs:\n");
+	ctl_print_options(0);
+	printf("\n'revshellctl help VERB' shows the options of a verb, revshellctl(1) "
+	       "everything.\n\n"
 	       "Exit status: 0 success, 1 failure, 3 no daemon, 4 no permission; of status and\n"
 	       "enforce also 0 enforcing, 5 monitor, 7 degraded; of simulate 0 allowed, 10 "
 	       "denied,\n"
 	       "11 dependent on what was not told.\n");
-	return CTL_OK;
+}
+
+static void print_verb_help(const struct verb *v)
+{
+	printf("revshellctl [OPTIONS...] %s%s%s%s%s\n\n%s.\n", v->group ? v->group : "",
+	       v->group ? " " : "", v->name, *v->args ? " " : "", v->args, v->help);
+	if (v->options) {
+		printf("\nOptions:\n");
+		ctl_print_options(v->options);
+	}
+	printf("\nOptions of all verbs:\n");
+	ctl_print_options(0);
+}
+
+/* The tables, for what completes and documents them. */
+static json_t *help_json(void)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		const struct verb *v = &verbs[i];
+
+		json_array_append_new(
+			array, json_pack("{s:s*, s:s, s:s, s:s, s:o}", "group", v->group, "verb",
+					 v->name, "arguments", v->args, "help", v->help, "options",
+					 v->options ? ctl_options_json(v->options) : json_array()));
+	}
+	return json_pack("{s:o, s:o}", "verbs", array, "options", ctl_options_json(0));
 }
 
 static int usage_error(const char *fmt, ...) _printf_(1, 2);
@@ -205,157 +128,9 @@ static int usage_error(const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	fputs("\nSee 'revshellctl help'.\n", stderr);
+	fputs("\n" CTL_HINT_HELP "\n", stderr);
 	return CTL_FAILED;
 }
-
-/* The position of value in a NULL-terminated list, or -EINVAL after telling. */
-static int choose(const char *option, const char *value, const char *const *list)
-{
-	for (int i = 0; list[i]; i++)
-		if (strcmp(value, list[i]) == 0)
-			return i;
-	usage_error("Bad value for %s: '%s'", option, value);
-	return -EINVAL;
-}
-
-static int parse_lines(struct ctl *c, const char *arg)
-{
-	unsigned long n;
-	char *end;
-
-	errno = 0;
-	n = strtoul(arg, &end, 10);
-	if (arg[0] < '0' || arg[0] > '9' || *end || errno || n > UINT32_MAX) {
-		usage_error("Bad value for --lines: '%s'", arg);
-		return -EINVAL;
-	}
-	c->lines = (uint32_t)n;
-	return 0;
-}
-
-/* A number of seconds, or of what s, m or h stands for. */
-static int parse_confirm(struct ctl *c, const char *arg)
-{
-	if (units_parse(arg, units_usec, UINT64_MAX, &c->confirm_usec) == 0 &&
-	    c->confirm_usec > 0) {
-		c->options |= CTL_OPT_CONFIRM;
-		return 0;
-	}
-	usage_error("Bad value for --confirm: '%s' (a number with s, m or h)", arg);
-	return -EINVAL;
-}
-
-static int parse_change_option(struct ctl *c, int opt)
-{
-	switch (opt) {
-	case OPT_DRY_RUN:
-		c->options |= CTL_OPT_CHANGE;
-		c->dry_run = true;
-		return 0;
-	case OPT_RUNTIME:
-		c->options |= CTL_OPT_CHANGE;
-		c->runtime = true;
-		return 0;
-	case OPT_MASK:
-		c->options |= CTL_OPT_MASK;
-		c->mask = true;
-		return 0;
-	case OPT_REPLACE_ALL:
-		c->options |= CTL_OPT_REPLACE;
-		c->replace_all = true;
-		return 0;
-	}
-	fputs("See 'revshellctl help'.\n", stderr); /* getopt has told what */
-	return -EINVAL;
-}
-
-static int parse_option(struct ctl *c, int opt, const char *arg)
-{
-	static const char *const json_names[] = {"off", "short", "pretty", NULL};
-	static const char *const formats[] = {"json", "tetragon", "compact", NULL};
-	int r;
-
-	if (opt >= OPT_FACT) {
-		c->options |= CTL_OPT_FACTS;
-		c->facts[opt - OPT_FACT] = arg;
-		return 0;
-	}
-	switch (opt) {
-	case OPT_BUS:
-		if (strcmp(arg, "system") != 0 && strcmp(arg, "session") != 0 &&
-		    !strchr(arg, ':')) {
-			usage_error("Bad value for --bus: '%s'", arg);
-			return -EINVAL;
-		}
-		c->where = arg;
-		return 0;
-	case 'H':
-		c->host = arg;
-		return 0;
-	case OPT_JSON:
-		r = choose("--json", arg, json_names);
-		if (r >= 0)
-			c->json = (enum ctl_json)r;
-		return r;
-	case OPT_NO_LEGEND:
-		c->legend = false;
-		return 0;
-	case OPT_VERSION:
-		c->version = true;
-		return 0;
-	case OPT_REASON:
-		c->options |= CTL_OPT_REASON;
-		c->reason = arg;
-		return 0;
-	case OPT_CONFIRM:
-		return parse_confirm(c, arg);
-	case OPT_DISARM:
-		c->options |= CTL_OPT_DISARM;
-		c->disarm = true;
-		return 0;
-	case OPT_OPENMETRICS:
-		c->options |= CTL_OPT_METRICS;
-		c->openmetrics = true;
-		return 0;
-	case 'f':
-		c->options |= CTL_OPT_FOLLOW;
-		c->follow = true;
-		return 0;
-	case 'n':
-		c->options |= CTL_OPT_LINES;
-		return parse_lines(c, arg);
-	case 'o':
-		c->options |= CTL_OPT_OUTPUT;
-		r = choose("--output", arg, formats);
-		if (r >= 0)
-			c->format = (enum event_format)r; /* in the order of its constants */
-		return r;
-	case OPT_POLICY:
-		c->options |= CTL_OPT_FILTER;
-		c->policy = arg;
-		return 0;
-	case OPT_EXE:
-		c->options |= CTL_OPT_EXE;
-		c->exe = arg;
-		return 0;
-	case OPT_VERDICT:
-		c->options |= CTL_OPT_FILTER;
-		c->verdict = arg;
-		return 0;
-	case OPT_TETRAGON:
-		c->options |= CTL_OPT_CHECK;
-		c->tetragon = true;
-		return 0;
-	case OPT_OFFLINE:
-		c->options |= CTL_OPT_OFFLINE;
-		c->offline = true;
-		return 0;
-	}
-	return parse_change_option(c, opt);
-}
-
-_Static_assert(EVENT_JSON == 0 && EVENT_TETRAGON == 1 && EVENT_COMPACT == 2, "order of formats");
 
 static const struct verb *find_verb(const char *group, const char *name)
 {
@@ -375,16 +150,95 @@ static bool is_group(const char *name)
 	return false;
 }
 
+static int unknown_verb(const char *group, const char *name)
+{
+	const struct verb *nearest = NULL;
+	const char *meant = "";
+	size_t least = 3; /* more letters off is another word */
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		const struct verb *v = &verbs[i];
+		const char *word = group || !v->group ? v->name : v->group;
+		size_t d = word_distance(name, word, least);
+
+		/* a verb of the group may have been meant without it */
+		if (group && (!v->group || strcmp(v->group, group) != 0))
+			continue;
+		if (!group && v->group && strcmp(v->name, name) == 0)
+			nearest = v;
+		if (d < least && d < strlen(word)) {
+			least = d;
+			meant = word;
+		}
+	}
+	fprintf(stderr, "revshellctl: Unknown verb '%s%s%s'\n", group ? group : "",
+		group ? " " : "", name);
+	if (nearest)
+		fprintf(stderr, "Hint: did you mean '%s %s'?\n", nearest->group, nearest->name);
+	else if (*meant)
+		fprintf(stderr, "Hint: did you mean '%s%s%s'?\n", group ? group : "",
+			group ? " " : "", meant);
+	else
+		fputs(CTL_HINT_HELP "\n", stderr);
+	return CTL_FAILED;
+}
+
+/* The verb that argv begins with; ret_n: how many words it has. NULL after telling why not. */
+static const struct verb *parse_verb(int argc, char **argv, int *ret_n)
+{
+	const struct verb *v;
+	bool grouped = is_group(argv[0]);
+
+	if (grouped && argc < 2) {
+		fprintf(stderr, "revshellctl: '%s' needs a verb\nHint:", argv[0]);
+		for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+			if (verbs[i].group && strcmp(verbs[i].group, argv[0]) == 0)
+				fprintf(stderr, " %s", verbs[i].name);
+		fputc('\n', stderr);
+		return NULL;
+	}
+	v = grouped ? find_verb(argv[0], argv[1]) : find_verb(NULL, argv[0]);
+	if (!v)
+		unknown_verb(grouped ? argv[0] : NULL, argv[grouped]);
+	*ret_n = 1 + grouped;
+	return v;
+}
+
+static int verb_help(struct ctl *c, int argc, char **argv)
+{
+	const struct verb *v;
+	int n;
+
+	if (c->json != CTL_JSON_OFF)
+		return ctl_print_json(c, help_json());
+	if (argc < 2) {
+		print_help();
+		return CTL_OK;
+	}
+	v = parse_verb(argc - 1, argv + 1, &n);
+	if (!v)
+		return CTL_FAILED;
+	if (n < argc - 1)
+		return usage_error("Too many arguments for verb 'help'");
+	print_verb_help(v);
+	return CTL_OK;
+}
+
 static int run_verb(struct ctl *c, const struct verb *v, int argc, char **argv)
 {
+	const char *surplus = ctl_surplus_option(c, v->options);
 	int n = argc - 1;
 
+	if (c->help) {
+		print_verb_help(v);
+		return CTL_OK;
+	}
 	if (n < v->min_args)
 		return usage_error("Verb '%s' needs %s", v->name, v->args);
 	if (v->max_args >= 0 && n > v->max_args)
 		return usage_error("Too many arguments for verb '%s'", v->name);
-	if (c->options & ~v->options)
-		return usage_error("Verb '%s' does not take one of these options", v->name);
+	if (surplus)
+		return usage_error("Verb '%s' does not take --%s", v->name, surplus);
 	return v->run(c, argc, argv);
 }
 
@@ -393,40 +247,29 @@ static int dispatch(struct ctl *c, int argc, char **argv)
 	static char *const status[] = {(char *)"status", NULL};
 	static char *const version[] = {(char *)"version", NULL};
 	const struct verb *v;
+	int n;
 
 	if (c->version)
 		return verb_version(c, 1, (char **)version);
+	if (argc == 0 && c->help)
+		return verb_help(c, 0, NULL);
 	if (argc == 0)
 		return run_verb(c, &verbs[0], 1, (char **)status);
-	if (is_group(argv[0])) {
-		if (argc < 2)
-			return usage_error("'%s' needs a verb", argv[0]);
-		v = find_verb(argv[0], argv[1]);
-		if (!v)
-			return usage_error("Unknown verb '%s %s'", argv[0], argv[1]);
-		return run_verb(c, v, argc - 1, argv + 1);
-	}
-	v = find_verb(NULL, argv[0]);
-	if (!v)
-		return usage_error("Unknown verb '%s'", argv[0]);
-	return run_verb(c, v, argc, argv);
+	v = parse_verb(argc, argv, &n);
+	return v ? run_verb(c, v, argc - n + 1, argv + n - 1) : CTL_FAILED;
 }
 
 int main(int argc, char **argv)
 {
 	struct ctl c = {
 		.where = "system",
-		.legend = true,
 		.format = EVENT_COMPACT,
 	};
-	int opt, r;
+	int r;
 
-	while ((opt = getopt_long(argc, argv, "hH:fn:o:", long_options, NULL)) != -1) {
-		if (opt == 'h')
-			return verb_help(&c, 0, NULL);
-		if (parse_option(&c, opt, optarg) < 0)
-			return CTL_FAILED;
-	}
+	r = ctl_read_options(&c, argc, argv);
+	if (r != 0)
+		return r;
 	if (bus_error_register() < 0)
 		return ctl_fail("start", -ENOMEM, NULL);
 	r = dispatch(&c, argc - optind, argv + optind);

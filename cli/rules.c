@@ -146,6 +146,7 @@ static int take_policy(struct fetched *f, struct policy_set *from, const char *i
 		modes[f->set.n] = (struct ruleset_mode){
 			.name = from->policies[i]->name,
 			.mode = strcmp(mode, "enforce") == 0 ? POLICY_MODE_ENFORCE
+				: strcmp(mode, "off") == 0   ? POLICY_MODE_OFF
 							     : POLICY_MODE_MONITOR,
 		};
 		modes[f->set.n + 1] = (struct ruleset_mode){};
@@ -193,8 +194,6 @@ static int list_policies(struct ctl *c, const char *action, json_t **ret_lines)
 		return r;
 	}
 	while ((r = ctl_read_policy(reply, &line)) > 0) {
-		if (!line.enabled)
-			continue;
 		if (json_array_append_new(lines, json_pack("{s:s, s:s, s:s}", "id", line.id, "mode",
 							   line.mode, "origin", line.origin)) < 0) {
 			r = -ENOMEM;

@@ -46,6 +46,52 @@ static int on_finding(const struct doctor_finding *f, void *userdata)
 	return 0;
 }
 
+/* Another host is looked at by the daemon there. */
+static int ask_host(struct ctl *c, struct report *report)
+{
+	const char *action = "diagnose the host", *word;
+	sd_bus_message *m = NULL, *reply = NULL;
+	struct doctor_finding f;
+	int r;
+
+	r = ctl_connect(c, action);
+	if (r != 0)
+		return r;
+	r = ctl_new_call(c, NULL, "Diagnose", &m);
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = sd_bus_message_enter_container(reply, 'a', "(ssss)");
+	while (r >= 0 &&
+	       (r = sd_bus_message_read(reply, "(ssss)", &word, &f.name, &f.text, &f.hint)) > 0) {
+		for (f.state = DOCTOR_OK; f.state < DOCTOR_SKIP; f.state++)
+			if (strcmp(word, doctor_state_name(f.state)) == 0)
+				break;
+		r = on_finding(&f, report);
+	}
+	sd_bus_message_unref(reply);
+	return r < 0 ? ctl_fail_reply(action, r) : 0;
+}
+
+static int look_here(struct report *report)
+{
+	char *args[] = {(char *)"revshelld", NULL};
+	struct config config;
+	int r;
+
+	if (config_parse(1, args, &config) < 0)
+		return CTL_FAILED;
+	r = doctor_run(
+		&(struct doctor_options){
+			.root = "",
+			.dirs = config.policy_dirs,
+			.n_dirs = config.n_policy_dirs,
+		},
+		on_finding, report);
+	config_done(&config);
+	return r;
+}
+
 /* What only the daemon knows, if one runs. */
 static int ask_daemon(struct ctl *c, struct report *report)
 {
@@ -83,24 +129,17 @@ static int ask_daemon(struct ctl *c, struct report *report)
 
 int verb_doctor(struct ctl *c, int argc, char **argv)
 {
-	char *args[] = {(char *)"revshelld", NULL};
 	struct report report = {.c = c};
-	struct config config;
 	int r;
 
-	if (config_parse(1, args, &config) < 0)
-		return CTL_FAILED;
 	if (c->json != CTL_JSON_OFF)
 		report.array = json_array();
-	r = doctor_run(
-		&(struct doctor_options){
-			.root = "",
-			.dirs = config.policy_dirs,
-			.n_dirs = config.n_policy_dirs,
-		},
-		on_finding, &report);
-	config_done(&config);
-	if (r >= 0)
+	r = c->host ? ask_host(c, &report) : look_here(&report);
+	if (r > 0) {
+		json_decref(report.array);
+		return r;
+	}
+	if (r == 0)
 		r = ask_daemon(c, &report);
 	if (report.array && ctl_print_json(c, report.array) != CTL_OK)
 		return CTL_FAILED;

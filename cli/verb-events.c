@@ -25,7 +25,7 @@ int ctl_append_filter(const struct ctl *c, sd_bus_message *m, uint64_t until)
 {
 	const char *const filter[][2] = {
 		{"policy", c->policy},
-		{"exe", c->exe},
+		{"exe", c->words.told[SIM_WORD_EXE]},
 		{"verdict", c->verdict},
 	};
 	int r;
@@ -57,7 +57,12 @@ static int print_event(const struct ctl *c, const char *text, size_t len)
 		json_decref(event);
 		return 0;
 	}
-	line = event_format(event, c->format, ctl_use_color());
+	/* texts of one form, of which the longer one is the later */
+	if (*c->since && strcmp(ctl_text(event, "time"), c->since) < 0) {
+		json_decref(event);
+		return 0;
+	}
+	line = event_format(event, (enum event_format)c->format, ctl_use_color());
 	json_decref(event);
 	if (!line)
 		return ctl_fail_reply(action, -EBADMSG);
@@ -226,9 +231,9 @@ int verb_events(struct ctl *c, int argc, char **argv)
 	uint64_t last;
 	int r;
 
-	if (c->json != CTL_JSON_OFF && !(c->options & CTL_OPT_OUTPUT))
+	if (c->json != CTL_JSON_OFF && !ctl_has_option(c, CTL_OPT_OUTPUT))
 		c->format = EVENT_JSON;
-	if (!(c->options & CTL_OPT_LINES) && !c->follow)
+	if (!ctl_has_option(c, CTL_OPT_LINES) && (!c->follow || *c->since))
 		c->lines = UINT32_MAX;
 	signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough is no failure */
 	r = ctl_connect(c, action);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "facts.h"
+#include "ctl.h"
 
 static const char *const action = "explain the event";
 
@@ -18,7 +18,7 @@ static int no_event(uint64_t number)
 
 static uint64_t number_of(const json_t *event)
 {
-	return (uint64_t)json_integer_value(json_object_get(facts_event_body(event), "number"));
+	return (uint64_t)json_integer_value(json_object_get(sim_event_body(event), "number"));
 }
 
 /* The event of a number, or (UINT64_MAX) the newest that fits the filter. */
@@ -79,54 +79,6 @@ static int find_event(struct ctl *c, const char *which, json_t **ret_event)
 	return get_event(c, number, ret_event);
 }
 
-/* What the event says of itself, in the words of the report. */
-static json_t *summary_of(const json_t *event)
-{
-	static const struct {
-		const char *name, *key;
-	} rows[] = {
-		{"number", "number"},
-		{"verdict", "verdict"},
-		{"errno", "errno"},
-		{"policy", "policy_name"},
-		{"selector", "selector"},
-		{"call", "function_name"},
-		{"hook", "hook"},
-		{"mode", "mode"},
-		{"policy_mode", "policy_mode"},
-		{"generation", "generation"},
-	};
-	const json_t *body = facts_event_body(event);
-	json_t *summary = json_object();
-
-	for (size_t i = 0; summary && i < ARRAY_SIZE(rows); i++) {
-		json_t *value = json_object_get(body, rows[i].key);
-
-		if (value)
-			json_object_set(summary, rows[i].name, value);
-	}
-	if (json_object_get(event, "time"))
-		json_object_set(summary, "time", json_object_get(event, "time"));
-	return summary;
-}
-
-/* Whether the selector that the event is of is among those that match now: its "match", or "". */
-static const char *match_now(const json_t *report, const json_t *summary)
-{
-	const json_t *selectors = json_object_get(report, "selectors");
-
-	for (size_t i = 0; i < json_array_size(selectors); i++) {
-		const json_t *s = json_array_get(selectors, i);
-
-		if (strcmp(ctl_text(s, "policy"), ctl_text(summary, "policy")) == 0 &&
-		    strcmp(ctl_text(s, "call"), ctl_text(summary, "call")) == 0 &&
-		    json_equal(json_object_get(s, "selector"),
-			       json_object_get(summary, "selector")))
-			return ctl_text(s, "match");
-	}
-	return "";
-}
-
 /* An event may come from anywhere, and be of anything. */
 static void put(const char *before, const char *s, const char *after)
 {
@@ -144,7 +96,7 @@ static void put_number(const char *before, const json_t *obj, const char *key, c
 static void print_summary(const json_t *event, const json_t *report)
 {
 	const json_t *summary = json_object_get(report, "event");
-	const json_t *body = facts_event_body(event);
+	const json_t *body = sim_event_body(event);
 	const json_t *process = json_object_get(body, "current");
 	const char *now = ctl_text(report, "match_now"), *binary;
 
@@ -163,6 +115,9 @@ static void print_summary(const json_t *event, const json_t *report)
 	put(" on ", ctl_text(summary, "hook"), "");
 	put(", mode ", ctl_text(summary, "mode"), "");
 	put(", the policy's own ", ctl_text(summary, "policy_mode"), "\n");
+	if (*ctl_text(report, "cgroup"))
+		put("  in ", ctl_text(report, "cgroup"),
+		    " (looked up now, by the cgroup's number)\n");
 	if (json_is_true(json_object_get(report, "changed"))) {
 		put_number("The policies or their modes have changed since then: generation ",
 			   summary, "generation", "");
@@ -175,58 +130,86 @@ static void print_summary(const json_t *event, const json_t *report)
 	putchar('\n');
 }
 
-/* Adds to the report what is known of the event. */
-static int add_event(json_t *report, const json_t *event, const struct ctl_rules *rules)
+/* By files, or of an event from elsewhere by the policies in force. */
+static int explain_here(struct ctl *c, const json_t *event, int argc, char **argv,
+			json_t **ret_report)
 {
-	json_t *summary = summary_of(event);
-	int64_t generation = json_integer_value(json_object_get(summary, "generation"));
-	const char *now = match_now(report, summary);
-	bool changed = rules->generation && generation && (uint64_t)generation != rules->generation;
+	struct ctl_rules rules = {};
+	int r;
 
-	if (json_object_set_new(report, "event", summary) < 0 ||
-	    json_object_set_new(report, "match_now", json_string(now)) < 0 ||
-	    (rules->generation &&
-	     (json_object_set_new(report, "generation",
-				  json_integer((json_int_t)rules->generation)) < 0 ||
-	      json_object_set_new(report, "changed", json_boolean(changed)) < 0)))
-		return -ENOMEM;
+	r = ctl_get_rules(c, action, argc, argv, &rules);
+	if (r != 0)
+		return r;
+	r = sim_explain_event(event, rules.rs, &rules.opts, rules.mode, rules.generation, NULL,
+			      ret_report);
+	ctl_rules_done(&rules);
+	if (r == -EINVAL)
+		return ctl_fail_text(action, "it is no event of revshelld", NULL);
+	return r < 0 ? ctl_fail(action, r, NULL) : 0;
+}
+
+/* The report among what Explain replies. */
+static int read_report(sd_bus_message *m, json_t **ret_report)
+{
+	json_t *report = NULL;
+	const char *key, *text;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &key);
+		if (r >= 0 && strcmp(key, "json") == 0) {
+			r = sd_bus_message_read(m, "v", "s", &text);
+			if (r >= 0 && !report)
+				report = json_loads(text, 0, NULL);
+		} else if (r >= 0) {
+			r = sd_bus_message_skip(m, "v");
+		}
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	if (r < 0 || !report) {
+		json_decref(report);
+		return r < 0 ? r : -EBADMSG;
+	}
+	*ret_report = report;
 	return 0;
 }
 
-static int explain(struct ctl *c, const json_t *event, const struct ctl_rules *rules)
+/* By the daemon, which knows more of its own events than they show. */
+static int explain_there(struct ctl *c, const json_t *event, json_t **ret_report)
 {
-	struct ctl_operation o;
-	json_t *report = NULL;
+	sd_bus_message *m = NULL, *reply = NULL;
 	int r;
 
-	if (!facts_of_event(event, rules->rs, &o))
-		return ctl_fail_text(action, "it is no event of revshelld", NULL);
-	r = sim_report(rules->rs, &rules->opts, &o.op, rules->mode, &report);
-	if (r == 0)
-		r = add_event(report, event, rules);
-	ctl_operation_done(&o);
-	if (r < 0) {
-		json_decref(report);
-		return ctl_fail(action, r, NULL);
-	}
-	if (c->json == CTL_JSON_OFF)
-		print_summary(event, report);
-	return ctl_print_report(c, report) == CTL_FAILED ? CTL_FAILED : CTL_OK;
+	r = ctl_new_call(c, NULL, "Explain", &m);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "t", number_of(event));
+	r = ctl_call(c, action, m, r, &reply);
+	if (r != 0)
+		return r;
+	r = read_report(reply, ret_report);
+	sd_bus_message_unref(reply);
+	return r < 0 ? ctl_fail_reply(action, r) : 0;
 }
 
 int verb_explain(struct ctl *c, int argc, char **argv)
 {
-	struct ctl_rules rules = {};
-	json_t *event = NULL;
+	const char *which = argc > 1 ? argv[1] : NULL;
+	json_t *event = NULL, *report = NULL;
 	int r;
 
-	r = find_event(c, argc > 1 ? argv[1] : NULL, &event);
+	r = find_event(c, which, &event);
 	if (r != 0)
 		return r;
-	r = ctl_get_rules(c, action, argc > 2 ? argc - 2 : 0, argv + 2, &rules);
-	if (r == 0)
-		r = explain(c, event, &rules);
-	ctl_rules_done(&rules);
+	if (c->offline || argc > 2 || (which && strcmp(which, "-") == 0))
+		r = explain_here(c, event, argc > 2 ? argc - 2 : 0, argv + 2, &report);
+	else
+		r = explain_there(c, event, &report);
+	if (r == 0 && c->json == CTL_JSON_OFF)
+		print_summary(event, report);
+	if (r == 0 && ctl_print_report(c, report) == CTL_FAILED)
+		r = CTL_FAILED;
 	json_decref(event);
 	return r;
 }

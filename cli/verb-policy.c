@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Verbs policy list, cat, mode. */
+/* Verbs policy list, cat, mode, enable, disable. */
 #include <string.h>
 
 #include "ctl.h"
@@ -20,9 +20,7 @@ static int list_table(const struct ctl *c, sd_bus_message *m)
 	if (!t)
 		return ctl_fail("print", -ENOMEM, NULL);
 	while ((r = ctl_read_policy(m, &line)) > 0) {
-		const char *cells[] = {line.id, line.mode,
-				       line.enabled ? line.effective : "disabled", line.origin,
-				       NULL};
+		const char *cells[] = {line.id, line.mode, line.effective, line.origin, NULL};
 
 		r = ctl_table_add(t, cells);
 		if (r < 0)
@@ -123,9 +121,8 @@ int verb_policy_cat(struct ctl *c, int argc, char **argv)
 	return fputs(text, stdout) < 0 ? CTL_FAILED : CTL_OK;
 }
 
-int verb_policy_mode(struct ctl *c, int argc, char **argv)
+static int set_mode(struct ctl *c, const char *action, const char *id, const char *mode)
 {
-	const char *action = "set the policy's mode";
 	sd_bus_message *m = NULL, *reply = NULL;
 	int r;
 
@@ -134,10 +131,40 @@ int verb_policy_mode(struct ctl *c, int argc, char **argv)
 		return r;
 	r = ctl_new_call(c, NULL, "SetPolicyMode", &m);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", argv[1], argv[2]);
+		r = sd_bus_message_append(m, "ss", id, mode);
 	if (r >= 0)
 		r = ctl_append_reason(c, m);
 	r = ctl_call(c, action, m, r, &reply);
 	sd_bus_message_unref(reply);
 	return r;
+}
+
+int verb_policy_mode(struct ctl *c, int argc, char **argv)
+{
+	return set_mode(c, "set the policy's mode", argv[1], argv[2]);
+}
+
+int verb_policy_disable(struct ctl *c, int argc, char **argv)
+{
+	return set_mode(c, "disable the policy", argv[1], "off");
+}
+
+/* What is not disabled keeps the mode that it was given. */
+int verb_policy_enable(struct ctl *c, int argc, char **argv)
+{
+	const char *action = "enable the policy";
+	sd_bus_message *reply = NULL;
+	struct ctl_policy line;
+	bool enabled = false;
+	int r;
+
+	r = ctl_list_policies(c, action, &reply);
+	if (r != 0)
+		return r;
+	while ((r = ctl_read_policy(reply, &line)) > 0)
+		enabled = enabled || (line.enabled && strcmp(line.id, argv[1]) == 0);
+	sd_bus_message_unref(reply);
+	if (r < 0)
+		return ctl_fail_reply(action, r);
+	return enabled ? CTL_OK : set_mode(c, action, argv[1], "default");
 }

@@ -19,13 +19,14 @@ static const char *state_word(const struct ctl_state *s)
 
 static json_t *state_json(const struct ctl_state *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I}", "state",
-			 state_word(s), "version", s->version, "mode", s->mode, "effective_mode",
-			 s->effective, "backend", s->backend, "self_test", s->self_test,
-			 "generation", (json_int_t)s->generation, "policies",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I, s:s*, s:I}",
+			 "state", state_word(s), "version", s->version, "mode", s->mode,
+			 "effective_mode", s->effective, "backend", s->backend, "self_test",
+			 s->self_test, "generation", (json_int_t)s->generation, "policies",
 			 (json_int_t)s->n_policies, "policy_set_digest", s->digest,
 			 "last_reload_error", s->reload_error, "last_reload_usec",
-			 (json_int_t)s->reload_usec);
+			 (json_int_t)s->reload_usec, "mode_source", s->mode_source,
+			 "rollback_at_usec", (json_int_t)s->rollback_usec);
 }
 
 static void print_reload(const struct ctl_state *s)
@@ -61,6 +62,8 @@ static void print_state(const struct ctl_state *s)
 	printf("    Mode: %s", s->mode);
 	if (strcmp(s->mode, s->effective) != 0)
 		printf(" (in effect: %s)", s->effective);
+	if (s->rollback_usec)
+		printf(", on trial: 'revshellctl confirm' keeps it");
 	printf("\n Backend: %s%s%s\n", s->backend, *s->self_test ? ", self-test: " : "",
 	       s->self_test);
 	printf("Policies: %" PRIu32 ", generation %" PRIu64 ", digest %s\n", s->n_policies,
@@ -139,7 +142,8 @@ int verb_enforce(struct ctl *c, int argc, char **argv)
 	on = strcmp(word, "on") == 0;
 	action = on ? "switch enforcement on" : "switch enforcement off";
 	if (!on && strcmp(word, "off") != 0) {
-		fprintf(stderr, "revshellctl: '%s' is none of on, off, status\n", word);
+		fprintf(stderr, "revshellctl: '%s' is none of on, off, status\n" CTL_HINT_HELP "\n",
+			word);
 		return CTL_FAILED;
 	}
 	r = ctl_connect(c, action);

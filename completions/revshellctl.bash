@@ -29,7 +29,10 @@ _revshellctl()
 	--uid | --auid) words=($(compgen -u)) ;;
 	--gid) words=($(compgen -g)) ;;
 	--unit | --dst | --src | --arg | --pid | --ancestors) return ;;
-	--host | -H | --lines | -n | --reason | --confirm) return ;;
+	--confirm) words=(30s 5m 1h) ;;
+	--since) words=(10m 2h today yesterday) ;;
+	--host | -H) words=($(compgen -A hostname)) ;;
+	--lines | -n | --reason) return ;;
 	--exe | --parent | --lineage)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
@@ -43,13 +46,13 @@ _revshellctl()
 		case $word in
 		policy) group=policy ;;
 		status | enforce | confirm | rollback | apply | reload | events | explain | simulate | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
-		list | check | cat | mode | show | diff | add | remove) [[ $group ]] && verb=${verb:-$word} ;;
+		list | check | cat | mode | show | diff | add | remove | enable | disable) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
 	if [[ $cur == -* ]]; then
 		words=(--bus= --host= --json= --no-legend --help --version)
 		case $verb in
-		events) words+=(--follow --lines= --output= --policy= --exe= --verdict=) ;;
+		events) words+=(--follow --lines= --output= --policy= --exe= --verdict= --since=) ;;
 		explain) words+=(--policy= --exe= --verdict= --offline) ;;
 		simulate)
 			words+=(--offline --exe= --hook= --dst= --src= --protocol= --family= --type= --state= --arg=
@@ -58,7 +61,7 @@ _revshellctl()
 			;;
 		check) words+=(--tetragon --offline) ;;
 		enforce) words+=(--reason= --confirm=) ;;
-		reload | mode) words+=(--reason=) ;;
+		reload | mode | enable | disable) words+=(--reason=) ;;
 		stop) words+=(--disarm) ;;
 		stats) words+=(--openmetrics) ;;
 		add) words+=(--reason= --dry-run --runtime) ;;
@@ -67,22 +70,26 @@ _revshellctl()
 		esac
 		compopt -o nospace
 	elif [[ $group && -z $verb ]]; then
-		words=(list show cat check diff add remove mode)
+		words=(list show cat check diff add remove mode enable disable)
 	elif [[ -z $verb ]]; then
 		words=(status enforce confirm rollback policy apply reload events explain simulate stats doctor stop version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;
+		help)
+			words=(status enforce confirm rollback policy apply reload events explain simulate stats doctor stop version help)
+			[[ $prev == policy ]] && words=(list show cat check diff add remove mode enable disable)
+			;;
 		check | diff | add | apply | simulate | explain)
 			COMPREPLY=($(compgen -f -- "$cur"))
 			return
 			;;
-		cat | show | remove) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
+		cat | show | remove | enable | disable) words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1)) ;;
 		mode)
 			if [[ $prev == mode ]]; then
 				words=($(revshellctl policy list --no-legend 2>/dev/null | cut -d' ' -f1))
 			else
-				words=(enforce monitor default)
+				words=(enforce monitor off default)
 			fi
 			;;
 		esac

@@ -52,10 +52,14 @@ complete -c revshellctl -n '__revshellctl_at policy' -a diff -d 'Compare with fi
 complete -c revshellctl -n '__revshellctl_at policy' -a add -d 'Add the policies of a file'
 complete -c revshellctl -n '__revshellctl_at policy' -a remove -d 'Remove a policy'
 complete -c revshellctl -n '__revshellctl_at policy' -a mode -d 'Set the mode of one policy'
+complete -c revshellctl -n '__revshellctl_at policy' -a enable -d 'Let a policy count again'
+complete -c revshellctl -n '__revshellctl_at policy' -a disable -d 'Leave a policy out'
 
 complete -c revshellctl -n '__revshellctl_at enforce' -a 'on off status'
+complete -c revshellctl -n '__revshellctl_at help' -a 'status enforce policy confirm rollback apply reload events explain simulate stats doctor stop version help'
+complete -c revshellctl -n '__revshellctl_at help policy' -a 'list show cat check diff add remove mode enable disable'
 complete -c revshellctl -n '__revshellctl_in enforce' -l confirm -x -a '30s 5m 1h' -d 'Only on trial'
-for verb in enforce reload apply 'policy add' 'policy remove' 'policy mode'
+for verb in enforce reload apply 'policy add' 'policy remove' 'policy mode' 'policy enable' 'policy disable'
     complete -c revshellctl -n "__revshellctl_in $verb" -l reason -x -d 'For the log'
 end
 for verb in apply 'policy add' 'policy remove'
@@ -67,10 +71,10 @@ complete -c revshellctl -n '__revshellctl_in policy remove' -l mask -d 'Hide the
 for verb in apply simulate explain 'policy check' 'policy diff' 'policy add'
     complete -c revshellctl -n "__revshellctl_in $verb" -F
 end
-for verb in show cat remove mode
+for verb in show cat remove mode enable disable
     complete -c revshellctl -n "__revshellctl_at policy $verb" -a '(__revshellctl_policies)'
 end
-complete -c revshellctl -n 'string match -qr "^policy mode [^ ]+\$" -- (__revshellctl_words | string join " ")' -a 'enforce monitor default'
+complete -c revshellctl -n 'string match -qr "^policy mode [^ ]+\$" -- (__revshellctl_words | string join " ")' -a 'enforce monitor off default'
 complete -c revshellctl -n '__revshellctl_in policy check' -l tetragon -d 'Warn about what Tetragon would not load'
 complete -c revshellctl -n '__revshellctl_in policy check' -l offline -d 'Do not look at this host'
 for verb in simulate explain
@@ -78,6 +82,7 @@ for verb in simulate explain
 end
 complete -c revshellctl -n '__revshellctl_in events' -s f -l follow -d 'Show events as they come'
 complete -c revshellctl -n '__revshellctl_in events' -s n -l lines -x -d 'Begin with the last events'
+complete -c revshellctl -n '__revshellctl_in events' -l since -x -a '10m 2h today yesterday' -d 'Only events since then'
 complete -c revshellctl -n '__revshellctl_in events' -s o -l output -x -a 'compact json tetragon' -d 'Format'
 for verb in events explain
     complete -c revshellctl -n "__revshellctl_in $verb" -l policy -x -a '(__revshellctl_policies)' -d 'Only events of a policy'

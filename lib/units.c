@@ -9,7 +9,7 @@
 const struct unit units_none[] = {{"", 1}, {}};
 
 const struct unit units_usec[] = {
-	{"", 1000000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}, {},
+	{"", 1000000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}, {},
 };
 
 const struct unit units_size[] = {

@@ -9,8 +9,10 @@ struct unit {
 	uint64_t factor;
 };
 
+#define USEC_PER_SEC 1000000ULL
+
 extern const struct unit units_none[]; /* a bare number */
-extern const struct unit units_usec[]; /* none or s, m, h */
+extern const struct unit units_usec[]; /* none or s, m, h, d */
 extern const struct unit units_size[]; /* none, K, M, G: of 1024 */
 
 /* Decimal digits and a unit. -EINVAL: another form. -ERANGE: the product is more than max. */

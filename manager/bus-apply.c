@@ -245,20 +245,14 @@ int bus_method_remove_policy(sd_bus_message *m, void *userdata, sd_bus_error *er
 
 static int read_mode(const char *s, enum manager_policy_mode *ret_mode, sd_bus_error *error)
 {
-	static const char *const names[] = {"enforce", "monitor", "default"};
+	int mode = manager_policy_mode_parse(s);
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(s, names[i]) == 0) {
-			*ret_mode = (enum manager_policy_mode)i;
-			return 0;
-		}
-	return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-				 "Mode '%s' is none of enforce, monitor, default", s);
+	if (mode < 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "Mode '%s' is none of enforce, monitor, off, default", s);
+	*ret_mode = (enum manager_policy_mode)mode;
+	return 0;
 }
-
-_Static_assert(MANAGER_POLICY_ENFORCE == 0 && MANAGER_POLICY_MONITOR == 1 &&
-		       MANAGER_POLICY_DEFAULT == 2,
-	       "order of names");
 
 int bus_set_policy_mode(struct bus *b, sd_bus_message *m, const char *id, sd_bus_error *error)
 {

@@ -36,8 +36,7 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return bus_send_and_unref(reply, r);
 }
 
-/* Names of hooks, as an entry of the reply. */
-static int append_hooks(sd_bus_message *reply, const char *key, uint64_t hooks)
+int bus_open_list(sd_bus_message *reply, const char *key)
 {
 	int r;
 
@@ -46,14 +45,25 @@ static int append_hooks(sd_bus_message *reply, const char *key, uint64_t hooks)
 		r = sd_bus_message_append(reply, "s", key);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'v', "as");
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "s");
-	for (enum revshell_hook hook = 0; r >= 0 && hook < REVSHELL_HOOK_MAX; hook++)
-		if (hooks >> hook & 1)
-			r = sd_bus_message_append(reply, "s", ruleset_hook_name(hook));
+	return r < 0 ? r : sd_bus_message_open_container(reply, 'a', "s");
+}
+
+int bus_close_list(sd_bus_message *reply, int r)
+{
 	for (int i = 0; r >= 0 && i < 3; i++)
 		r = sd_bus_message_close_container(reply);
 	return r;
+}
+
+/* Names of hooks, as an entry of the reply. */
+static int append_hooks(sd_bus_message *reply, const char *key, uint64_t hooks)
+{
+	int r = bus_open_list(reply, key);
+
+	for (enum revshell_hook hook = 0; r >= 0 && hook < REVSHELL_HOOK_MAX; hook++)
+		if (hooks >> hook & 1)
+			r = sd_bus_message_append(reply, "s", ruleset_hook_name(hook));
+	return bus_close_list(reply, r);
 }
 
 int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error)

@@ -22,6 +22,7 @@ struct bus {
 	uint64_t retry_usec;	 /* until the next attempt; doubles up to a bound */
 	bool named;		 /* the name is ours */
 	bool told;		 /* the present trouble has been logged */
+	unsigned int degraded;	 /* bit per component that Degraded has told of */
 	bus_settled_fn settled;	 /* NULL once called */
 	void *settled_userdata;
 };
@@ -73,8 +74,25 @@ int bus_send_and_unref(sd_bus_message *reply, int r);
 int bus_append_diag(sd_bus_message *reply, const struct diag *d);
 
 /* bus-doctor.c */
+
+/* Begins and ends an entry of an a{sv} that is a list of strings. r: what has come of it so far. */
+int bus_open_list(sd_bus_message *reply, const char *key);
+int bus_close_list(sd_bus_message *reply, int r);
 int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* bus-simulate.c */
+int bus_method_simulate(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* bus-state.c */
+int bus_property_mode_source(sd_bus *c, const char *path, const char *interface,
+			     const char *property, sd_bus_message *reply, void *userdata,
+			     sd_bus_error *error);
+int bus_property_features(sd_bus *c, const char *path, const char *interface, const char *property,
+			  sd_bus_message *reply, void *userdata, sd_bus_error *error);
+/* Tells of every component whose state is another than was told last. */
+void bus_emit_degraded(struct bus *b);
 
 /* bus-confirm.c */
 int bus_method_confirm(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -370,9 +370,15 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("t", after, "u", max, "a{sv}", filter),
 				SD_BUS_RESULT("as", events, "t", last), bus_method_list_events,
 				CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("t", event),
+				SD_BUS_RESULT("a{sv}", explanation), bus_method_explain, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("Simulate", SD_BUS_ARGS("a{sv}", call),
+				SD_BUS_RESULT("a{sv}", outcome), bus_method_simulate, CHECKED),
 	SD_BUS_PROPERTY("Version", "s", property_version, 0, CONST),
 	SD_BUS_PROPERTY("Mode", "s", property_mode, 0, CHANGES),
 	SD_BUS_PROPERTY("EffectiveMode", "s", property_effective_mode, 0, CHANGES),
+	SD_BUS_PROPERTY("ModeSource", "s", bus_property_mode_source, 0, CHANGES),
+	SD_BUS_PROPERTY("Features", "as", bus_property_features, 0, CONST),
 	SD_BUS_PROPERTY("Backend", "s", property_backend, 0, CONST),
 	SD_BUS_PROPERTY("SelfTest", "s", property_self_test, 0, CONST),
 	SD_BUS_PROPERTY("RollbackAtUSec", "t", bus_property_rollback_at, 0, CHANGES),
@@ -385,6 +391,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_SIGNAL_WITH_ARGS(
 		"PolicySetChanged",
 		SD_BUS_ARGS("t", generation, "as", added, "as", changed, "as", removed), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("Degraded", SD_BUS_ARGS("s", component, "s", state), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Reloading", SD_BUS_ARGS("b", begin), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Denied", SD_BUS_ARGS("s", policy, "t", n, "t", total), 0),
 	SD_BUS_VTABLE_END,
@@ -404,6 +411,7 @@ void bus_emit_properties(struct bus *b, unsigned int properties)
 	if (properties & MANAGER_MODE) {
 		names[n++] = "Mode";
 		names[n++] = "EffectiveMode";
+		names[n++] = "ModeSource";
 		names[n++] = "RollbackAtUSec";
 	}
 	if (properties & MANAGER_GENERATION) {
@@ -415,12 +423,14 @@ void bus_emit_properties(struct bus *b, unsigned int properties)
 		names[n++] = "LastReloadError";
 		names[n++] = "LastReloadUSec";
 	}
-	r = sd_bus_emit_properties_changed_strv(b->connection, BUS_PATH, BUS_MANAGER_INTERFACE,
-						(char **)names);
+	r = n == 0 ? 0
+		   : sd_bus_emit_properties_changed_strv(b->connection, BUS_PATH,
+							 BUS_MANAGER_INTERFACE, (char **)names);
 	if (r >= 0 && properties & MANAGER_MODE)
 		r = bus_emit_policy_modes(b);
 	if (r < 0)
 		emit_failed(b, r);
+	bus_emit_degraded(b);
 }
 
 static int append_names(sd_bus_message *m, const char *const *names, size_t n)

@@ -82,6 +82,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	b->told = false;
 	b->retry_usec = RETRY_MIN_USEC;
 	log_info(b->log, "On the bus as " BUS_NAME);
+	b->degraded = 0; /* nobody there has heard of anything */
+	bus_emit_degraded(b);
 	bus_settle(b);
 	return 0;
 }

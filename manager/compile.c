@@ -328,7 +328,7 @@ static int place_policies(struct compile *c)
 			bool place;
 
 			err = compile_check_entry(c, i, g.entry, &place);
-			if (err == 0 && place)
+			if (err == 0 && place && c->rs->effective[i].enabled)
 				err = place_entry(c, &g);
 			if (err < 0 && err != -EINVAL)
 				return err;
@@ -388,8 +388,9 @@ static int resolve_modes(struct compile *c, const struct ruleset_mode *modes)
 		for (const struct ruleset_mode *m = modes; m && m->name; m++)
 			if (!strcmp(m->name, p->name))
 				mode = m->mode;
-		rs->effective[i].mode = p->can_deny ? mode : POLICY_MODE_MONITOR;
-		rs->effective[i].enabled = true;
+		rs->effective[i].enabled = mode != POLICY_MODE_OFF;
+		rs->effective[i].mode =
+			p->can_deny && rs->effective[i].enabled ? mode : POLICY_MODE_MONITOR;
 		if (c->opts->cannot_deny)
 			resolve_fallback(c, p, &rs->effective[i]);
 	}

@@ -205,7 +205,7 @@ static int set_value(struct config *c, int opt, const char *arg, const char **re
 		*ret_wanted = "a path, or none";
 		return set_path(&c->sinks.metrics_file, arg);
 	case OPT_METRICS_INTERVAL:
-		*ret_wanted = "from 1s to 24h, a number with s, m or h";
+		*ret_wanted = "from 1s to 24h, a number with s, m, h or d";
 		if (units_parse(arg, units_usec, 24ULL * 60 * 60 * 1000000, &n) < 0 || n == 0)
 			return -EINVAL;
 		c->sinks.metrics_interval_usec = n;

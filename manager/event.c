@@ -154,6 +154,11 @@ static void put_added(json_t *body, const struct revshell_event *ev, const struc
 		  json_string(ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor"), oom);
 	event_put_number(body, "generation", ev->generation, oom);
 	event_put(body, "hook", json_string(ruleset_hook_name(ev->hook)), oom);
+	event_put(body, "gid", json_integer(ev->gid), oom);
+	event_put_number(body, "cgroup_id", ev->cgroup_id, oom);
+	if (rs->hooks[ev->hook].cfg.predicates) /* for explain: they settle what is not shown */
+		event_put(body, "predicates",
+			  json_sprintf("0x%llx", (unsigned long long)ev->predicates), oom);
 	if (via)
 		event_put(body, "via", json_string(via), oom);
 	event_put(body, "selector", json_integer(sel->selector), oom);

@@ -151,8 +151,12 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	if (manager_current(d->manager)->rs->policies.n == 0)
 		log_warning(&d->log, "No policy is loaded");
 	/* what was in force before a crash, a restart, an upgrade is not weakened by a default */
-	if (!d->config.mode_source && backend_left_mode(backend, &d->config.mode))
+	if (d->config.mode_source) {
+		d->manager->mode_source = d->config.mode_source;
+	} else if (backend_left_mode(backend, &d->config.mode)) {
+		d->manager->mode_source = "kept";
 		log_notice(&d->log, "Mode %s, as before", mode_name(d->config.mode));
+	}
 	if (!backend_is_adopted(backend) || d->config.mode_source)
 		r = manager_start_mode(d->manager, d->config.mode, &who);
 	if (r < 0)

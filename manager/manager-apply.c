@@ -68,6 +68,26 @@ static int overrides_copy(const struct manager *m, struct manager_override **ret
 	return 0;
 }
 
+const char *manager_policy_mode_name(enum manager_policy_mode mode)
+{
+	static const char *const names[MANAGER_POLICY_MODES] = {
+		[MANAGER_POLICY_ENFORCE] = "enforce",
+		[MANAGER_POLICY_MONITOR] = "monitor",
+		[MANAGER_POLICY_OFF] = "off",
+		[MANAGER_POLICY_DEFAULT] = "default",
+	};
+
+	return names[mode];
+}
+
+int manager_policy_mode_parse(const char *s)
+{
+	for (int i = 0; i < MANAGER_POLICY_MODES; i++)
+		if (strcmp(s, manager_policy_mode_name((enum manager_policy_mode)i)) == 0)
+			return i;
+	return -EINVAL;
+}
+
 int manager_override_set(struct manager *m, const char *name, enum manager_policy_mode mode)
 {
 	struct manager_override *o;
@@ -501,7 +521,6 @@ static int run(struct work *w, struct policy_set *set)
 
 static void log_transaction(const struct work *w, const struct manager_who *who, int r)
 {
-	static const char *const modes[] = {"enforce", "monitor", "default"};
 	const struct manager *m = w->m;
 	uint64_t generation = manager_current(m)->number;
 
@@ -517,7 +536,8 @@ static void log_transaction(const struct work *w, const struct manager_who *who,
 		if (w->t->changes[i].kind == MANAGER_SET_MODE)
 			manager_log_message(m, LOG_NOTICE, MESSAGE_POLICIES, who,
 					    "Policy %s: mode %s, generation %" PRIu64,
-					    w->t->changes[i].id, modes[w->t->changes[i].mode],
+					    w->t->changes[i].id,
+					    manager_policy_mode_name(w->t->changes[i].mode),
 					    generation);
 	for (size_t i = 0; i < w->n; i++)
 		if (w->items[i].put || w->items[i].removed)

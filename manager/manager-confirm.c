@@ -78,6 +78,7 @@ int manager_resume_trial(struct manager *m)
 		return 0;
 	m->trial = (struct manager_trial){.deadline_ns = v.deadline_ns,
 					  .previous = REVSHELL_MODE_MONITOR};
+	m->mode_source = "trial";
 	return start_timer(m);
 }
 

@@ -176,5 +176,8 @@ int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *u
 		return 0;
 	/* Readable and unreadable at once: better deaf than spinning. Verdicts do not need this. */
 	log_error(m->log, "Events are not read any more");
+	m->events_deaf = true;
+	if (m->observer.properties_changed)
+		m->observer.properties_changed(m->observer.userdata, MANAGER_EVENTS);
 	return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }

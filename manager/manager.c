@@ -38,6 +38,7 @@ int manager_new(sd_event *event, const struct log *log, char *const *dirs, size_
 		return r;
 	m->dirs = dirs;
 	m->n_dirs = n_dirs;
+	m->mode_source = "default";
 	m->last_error = strdup("");
 	if (!m->last_error)
 		return -ENOMEM;
@@ -171,7 +172,7 @@ int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *
 
 static int take_override(const char *name, int mode, void *userdata)
 {
-	if (mode != POLICY_MODE_ENFORCE && mode != POLICY_MODE_MONITOR)
+	if (mode < POLICY_MODE_ENFORCE || mode > POLICY_MODE_OFF)
 		return 0;
 	return manager_override_set(userdata, name, (enum manager_policy_mode)mode);
 }
@@ -190,6 +191,7 @@ int manager_set_backend(struct manager *m, struct backend *b)
 	manager_forget_losses(m);
 	if (!backend_is_adopted(b))
 		return 0;
+	m->mode_source = "kept";
 	if (backend_get_mode(b, &mode) == 0)
 		m->mode = mode.mode;
 	r = manager_resume_trial(m);
@@ -472,6 +474,10 @@ int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadli
 		return r;
 	}
 	m->mode = mode;
+	if (deadline_ns)
+		m->mode_source = "trial";
+	else if (strcmp(who->via, "start") != 0)
+		m->mode_source = strcmp(who->via, "bus") == 0 ? "bus" : "rollback";
 	manager_log_message(m, LOG_NOTICE, MESSAGE_MODE, who, "Mode %s%s (was %s)", mode_name(mode),
 			    deadline_ns ? " until it is confirmed" : "", mode_name(previous));
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
@@ -545,6 +551,8 @@ const char *manager_policy_mode(const struct manager *m, size_t policy)
 {
 	const struct ruleset *rs = manager_current(m)->rs;
 
+	if (!rs->effective[policy].enabled)
+		return "off";
 	if (!rs->policies.policies[policy]->can_deny)
 		return "monitor-only";
 	return rs->effective[policy].degraded || rs->effective[policy].mode == POLICY_MODE_ENFORCE
@@ -557,6 +565,8 @@ const char *manager_policy_effective(const struct manager *m, size_t policy)
 	const struct ruleset *rs = manager_current(m)->rs;
 	const char *mode = manager_effective_mode(m);
 
+	if (!rs->effective[policy].enabled)
+		return "off";
 	if (strcmp(mode, "enforce") != 0 && strcmp(mode, "degraded") != 0)
 		return mode;
 	if (rs->effective[policy].degraded)

@@ -58,9 +58,10 @@ struct manager_override {
 };
 
 enum manager_property {
-	MANAGER_MODE = 1,	/* Mode, EffectiveMode */
+	MANAGER_MODE = 1,	/* Mode, EffectiveMode, ModeSource */
 	MANAGER_GENERATION = 2, /* Generation, NPolicies, PolicySetDigest */
 	MANAGER_RELOAD = 4,	/* LastReloadError, LastReloadUSec */
+	MANAGER_EVENTS = 8,	/* whether events are read: no property */
 };
 
 /* How two policy sets differ; strings are owned by the rule sets they came from. */
@@ -98,6 +99,7 @@ struct manager {
 	struct manager_override *overrides;
 	size_t n_overrides;
 	enum revshell_mode mode;
+	const char *mode_source; /* default, option, kernel, kept, bus, trial or rollback */
 	struct manager_trial {
 		uint64_t deadline_ns; /* CLOCK_BOOTTIME; 0: no mode is on trial */
 		enum revshell_mode previous;
@@ -121,6 +123,7 @@ struct manager {
 	struct ratelimit *ratelimit;
 	struct symbols *symbols;
 	unsigned int events_failures; /* to read, in a row */
+	bool events_deaf;	      /* given up for it */
 	char node[65];		      /* host name */
 	struct manager_observer observer;
 };
@@ -194,8 +197,14 @@ const char *manager_effective_mode(const struct manager *m);
 enum manager_policy_mode {
 	MANAGER_POLICY_ENFORCE = POLICY_MODE_ENFORCE,
 	MANAGER_POLICY_MONITOR = POLICY_MODE_MONITOR,
+	MANAGER_POLICY_OFF = POLICY_MODE_OFF,
 	MANAGER_POLICY_DEFAULT, /* as its own option says */
+	MANAGER_POLICY_MODES,
 };
+
+const char *manager_policy_mode_name(enum manager_policy_mode mode);
+/* An enum manager_policy_mode, or -EINVAL. */
+int manager_policy_mode_parse(const char *s);
 
 enum manager_change_kind {
 	MANAGER_PUT,
@@ -237,10 +246,12 @@ int manager_apply(struct manager *m, const struct manager_transaction *t,
 /* Settles what an earlier run left half done in the policy directories. Before they are read. */
 void manager_recover(struct manager *m);
 
-/* "enforce", "monitor", or "monitor-only" for a policy that holds no action that enforces. */
+/* "enforce", "monitor", "monitor-only" for a policy that holds no action that enforces, or "off".
+ */
 const char *manager_policy_mode(const struct manager *m, size_t policy);
 
-/* The weaker of its mode and manager_effective_mode(); "degraded" if it cannot be carried out. */
+/* The weaker of its mode and manager_effective_mode(), "off" being the weakest; "degraded" if it
+ * cannot be carried out. */
 const char *manager_policy_effective(const struct manager *m, size_t policy);
 
 /* The index into the current set, or -ENOENT. */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "distance.h"
 #include "policy-internal.h"
 
 struct excerpt excerpt(const char *s)
@@ -28,29 +29,6 @@ struct diag_pos node_pos(const struct policy_ctx *ctx, const struct yaml_node *n
 	return (struct diag_pos){ctx->policy->origin, node->pos.line, node->pos.column};
 }
 
-/* How many letters must change to make b of a; at least limit where it is more than that. */
-static size_t edit_distance(const char *a, const char *b, size_t limit)
-{
-	size_t row[33], n = strlen(b);
-
-	if (n > 32 || strnlen(a, 33) > 32)
-		return limit;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t change = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
-		}
-	}
-	return MIN(row[n], limit);
-}
-
 static void report_unknown_key(struct policy_ctx *ctx, const struct yaml_node *key,
 			       const char *what, const struct node_key *keys, size_t n_keys)
 {
@@ -62,7 +40,7 @@ static void report_unknown_key(struct policy_ctx *ctx, const struct yaml_node *k
 	for (size_t i = 0; i < n_keys; i++) {
 		size_t distance = strcasecmp(key->text, keys[i].name) == 0
 					  ? 0
-					  : edit_distance(key->text, keys[i].name, limit);
+					  : word_distance(key->text, keys[i].name, limit);
 
 		if (distance < best_distance && !(keys[i].flags & KEY_UNSUPPORTED)) {
 			best = keys[i].name;

@@ -335,6 +335,7 @@ struct policy_entry {
 enum policy_mode {
 	POLICY_MODE_ENFORCE,
 	POLICY_MODE_MONITOR,
+	POLICY_MODE_OFF, /* loaded, but left out: set at run time only */
 };
 
 enum policy_fallback {

@@ -245,7 +245,7 @@ __u64 sim_predicates(const struct ruleset *rs, const struct sim_call *call)
 		if (!(call->unknown & bit) && mask_value(call, fact) & cfg->masks[i].mask)
 			word |= 1ULL << cfg->masks[i].predicate;
 	}
-	return word;
+	return (word & ~call->answered) | (call->answers & call->answered);
 }
 
 static __u64 rs_obj_predicates(const struct view *view, const struct revshell_hook_cfg *cfg,

@@ -142,9 +142,14 @@ static int take_answer(const struct sim_asking *a, const struct filter *f, void 
 	struct sim_reason *r = userdata;
 	uint64_t facts = 0;
 	enum sim_answer answer = ask(a, f, &facts, NULL);
+	bool told = false; /* not what it has there, but how the filter was answered */
 	size_t size;
 	FILE *text;
 
+	if (answer == SIM_MAYBE && (f->process || (f->path && f->path->follow_children))) {
+		answer = sim_answered(a->rs, a->call, a->number, facts);
+		told = answer == SIM_NO;
+	}
 	if (answer == SIM_MAYBE)
 		r->facts |= facts;
 	if (answer >= r->answer && r->text)
@@ -158,7 +163,9 @@ static int take_answer(const struct sim_asking *a, const struct filter *f, void 
 	if (!text)
 		return -ENOMEM;
 	r->pos = describe(a, f, text);
-	if (answer == SIM_NO) {
+	if (told) {
+		fputs(": it was not so", text);
+	} else if (answer == SIM_NO) {
 		fputs(": ", text);
 		ask(a, f, &facts, text);
 	}
@@ -182,6 +189,8 @@ int sim_explain(const struct ruleset *rs, const struct ruleset_options *opts,
 	const struct policy *p = rs->policies.policies[sel->policy];
 	const struct policy_entry *e = &p->entries[sel->entry];
 	struct sim_asking a = {
+		.rs = rs,
+		.number = selector,
 		.opts = opts,
 		.call = call,
 		.unknown = sim_open_facts(call),

@@ -15,6 +15,8 @@ enum sim_place {
 
 /* One selector that is asked about one call. */
 struct sim_asking {
+	const struct ruleset *rs;
+	uint32_t number; /* of the selector on the call's hook */
 	const struct ruleset_options *opts;
 	const struct sim_call *call;
 	uint64_t unknown; /* sim_open_facts() */

@@ -223,6 +223,7 @@ struct verdict {
 	uint64_t signals, may_signals; /* bit per signal number */
 	uint64_t facts;
 	enum revshell_hook facts_hook;
+	const struct ruleset_selector *by; /* whose denial counts, or else the first that matches */
 };
 
 static void add_error(struct verdict *v, int error)
@@ -277,6 +278,16 @@ static int add_facts(struct verdict *v, const struct ruleset *rs,
 	return 0;
 }
 
+/* The first selector that matches for sure, or NULL. */
+static const struct ruleset_selector *first_match(const struct ruleset_hook *h,
+						  const struct sim_decision *d)
+{
+	for (uint32_t i = 0; i < h->n_selectors; i++)
+		if (h->selectors[i].selector != UINT32_MAX && ruleset_has_bit(d->first, i))
+			return &h->selectors[i];
+	return NULL;
+}
+
 static int judge(const struct ruleset *rs, const struct ruleset_options *opts,
 		 const struct sim_operation *op, bool enforcing, struct verdict *ret_verdict)
 {
@@ -295,6 +306,10 @@ static int judge(const struct ruleset *rs, const struct ruleset_options *opts,
 			return -ENOMEM;
 		if (i > 0 && (d.may.report || d.may.signals))
 			v.facts |= op->if_facts;
+		if (enforcing && d.outcome.deny >= 0 && reach == SIM_YES)
+			v.by = &rs->hooks[call->hook].selectors[d.outcome.deny];
+		else if (!v.by && reach == SIM_YES)
+			v.by = first_match(&rs->hooks[call->hook], &d);
 		if (enforcing && d.outcome.deny >= 0)
 			break;
 		if (enforcing && d.may.deny >= 0)
@@ -313,7 +328,16 @@ static const char *verdict_name(const struct verdict *v)
 	return v->denied == SIM_NO && v->signals == v->may_signals ? "allowed" : "depends";
 }
 
-static json_t *verdict_json(const struct verdict *v, enum revshell_mode mode)
+static json_t *by_json(const struct ruleset *rs, const struct ruleset_selector *by)
+{
+	const struct policy *p = rs->policies.policies[by->policy];
+
+	return json_pack("{s:s, s:s, s:I}", "policy", p->name, "call",
+			 p->entries[by->entry].call->name, "selector", (json_int_t)by->selector);
+}
+
+static json_t *verdict_json(const struct verdict *v, const struct ruleset *rs,
+			    enum revshell_mode mode)
 {
 	json_t *obj = json_object(), *errors = json_array(), *signals = json_object();
 	bool oom = !obj || !errors || !signals;
@@ -346,6 +370,8 @@ static json_t *verdict_json(const struct verdict *v, enum revshell_mode mode)
 	if (v->denied == SIM_MAYBE || v->n_errors > 1 || v->reported == SIM_MAYBE ||
 	    v->signals != v->may_signals)
 		event_put(obj, "depends_on", fact_names(v->facts, v->facts_hook), &oom);
+	if (v->by)
+		event_put(obj, "by", by_json(rs, v->by), &oom);
 	if (oom) {
 		json_decref(obj);
 		return NULL;
@@ -361,7 +387,7 @@ static int put_verdict(json_t *report, const char *key, const struct ruleset *rs
 
 	if (judge(rs, opts, op, mode == REVSHELL_MODE_ENFORCE, &v) < 0)
 		return -ENOMEM;
-	return json_object_set_new(report, key, verdict_json(&v, mode)) < 0 ? -ENOMEM : 0;
+	return json_object_set_new(report, key, verdict_json(&v, rs, mode)) < 0 ? -ENOMEM : 0;
 }
 
 static int put_selectors(json_t *selectors, const struct ruleset *rs,

@@ -216,10 +216,10 @@ static uint64_t open_facts(uint64_t unknown)
 	return facts;
 }
 
-static __u64 open_predicates(const struct ruleset *rs, const struct revshell_hook_cfg *cfg,
-			     uint64_t unknown)
+/* Predicates of the hook that ask one of the facts. */
+static __u64 predicates_of(const struct ruleset *rs, const struct revshell_hook_cfg *cfg,
+			   uint64_t facts)
 {
-	uint64_t facts = open_facts(unknown);
 	__u64 word = 0;
 
 	for (uint32_t fact = 0; fact < REVSHELL_FACT_FIRST_MASK; fact++)
@@ -229,6 +229,35 @@ static __u64 open_predicates(const struct ruleset *rs, const struct revshell_hoo
 		if (facts & SIM_FACT_BIT(cfg->masks[i].fact))
 			word |= 1ULL << cfg->masks[i].predicate;
 	return word & cfg->predicates;
+}
+
+static bool row_has(const struct ruleset *rs, uint32_t row, uint32_t bit)
+{
+	return row >= rs->n_rows || ruleset_has_bit(rs->rows[row].words, bit);
+}
+
+enum sim_answer sim_answered(const struct ruleset *rs, const struct sim_call *call,
+			     uint32_t selector, uint64_t facts)
+{
+	const struct revshell_hook_cfg *cfg = &rs->hooks[call->hook].cfg;
+	__u64 left = predicates_of(rs, cfg, facts) & call->answered;
+	unsigned int satisfied = 0, others = 0;
+
+	for (; left; left &= left - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(left);
+		bool holds[2] = {row_has(rs, cfg->predicate_row[i][0], selector),
+				 row_has(rs, cfg->predicate_row[i][1], selector)};
+
+		if (holds[0] == holds[1]) /* it is another selector's */
+			continue;
+		if (holds[call->answers >> i & 1])
+			satisfied++;
+		else
+			others++;
+	}
+	if (satisfied && others) /* which filter asks which is not kept */
+		return SIM_MAYBE;
+	return satisfied ? SIM_YES : others ? SIM_NO : SIM_MAYBE;
 }
 
 uint64_t sim_open_facts(const struct sim_call *call)
@@ -251,7 +280,7 @@ void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, bool a
 {
 	const struct revshell_hook_cfg *cfg = &rs->hooks[call->hook].cfg;
 	uint64_t dims = open_dims(call->unknown) & cfg->used;
-	__u64 predicates = open_predicates(rs, cfg, call->unknown);
+	__u64 predicates = predicates_of(rs, cfg, open_facts(call->unknown)) & ~call->answered;
 
 	ret_more->cfg = *cfg;
 	for (uint32_t dim = 0; dim < REVSHELL_DIM_PREDICATE; dim++) {

@@ -68,6 +68,8 @@ _Static_assert(REVSHELL_DIM_MAX + REVSHELL_FACT_MAX <= 64, "facts fit a set");
 struct sim_call {
 	enum revshell_hook hook;
 	uint64_t unknown; /* facts that nobody told: they may be anything */
+	__u64 answered;	  /* predicates whose answers are told all the same, by whom asked them */
+	__u64 answers;
 	struct sim_object object;
 	struct sim_exe exe;
 	struct sim_exe parent;
@@ -94,6 +96,14 @@ struct sim_decision {
 	struct sim_outcome may;
 };
 
+enum sim_answer {
+	SIM_NO,
+	SIM_MAYBE,
+	SIM_YES,
+};
+
+const char *sim_answer_name(enum sim_answer answer); /* "maybe" */
+
 /* simulate-engine.c */
 void sim_decide(const struct ruleset *rs, const struct sim_call *call, bool enforcing,
 		struct sim_decision *ret_decision);
@@ -117,17 +127,17 @@ struct sim_more {
 /* The facts of call->unknown that matter: what is no IP address has no port, and so on. */
 uint64_t sim_open_facts(const struct sim_call *call);
 
+/*
+ * What the answers that came with a call say of a selector's filter on these facts; SIM_MAYBE: they
+ * do not settle it.
+ */
+enum sim_answer sim_answered(const struct ruleset *rs, const struct sim_call *call,
+			     uint32_t selector, uint64_t facts);
+
 void sim_more_fill(const struct ruleset *rs, const struct sim_call *call, bool all,
 		   struct sim_more *ret_more);
 
 /* simulate-filter.c */
-enum sim_answer {
-	SIM_NO,
-	SIM_MAYBE,
-	SIM_YES,
-};
-
-const char *sim_answer_name(enum sim_answer answer); /* "maybe" */
 
 /* Why a selector of a hook matches a call, or does not: its filters one by one. */
 struct sim_reason {

@@ -115,9 +115,10 @@ static void fill_event(const struct backend *b, json_t *o, struct revshell_event
 {
 	const json_t *generation = json_object_get(o, "generation");
 	const char *exe = json_string_value(json_object_get(o, "exe"));
+	const json_t *time_ns = json_object_get(o, "time-ns");
 
 	*ev = (struct revshell_event){
-		.time_ns = 1000000000,
+		.time_ns = time_ns ? (uint64_t)json_integer_value(time_ns) : 1000000000,
 		.generation = generation ? (uint64_t)json_integer_value(generation) : b->generation,
 		.hook = (uint16_t)json_integer_value(json_object_get(o, "hook")),
 		.verdict = (uint16_t)json_integer_value(json_object_get(o, "verdict")),
@@ -128,6 +129,9 @@ static void fill_event(const struct backend *b, json_t *o, struct revshell_event
 		.pid = 4211,
 		.tid = 4211,
 		.uid = 1000,
+		.gid = 100,
+		.cgroup_id = (uint64_t)json_integer_value(json_object_get(o, "cgroup")),
+		.predicates = (uint64_t)json_integer_value(json_object_get(o, "predicates")),
 		.loginuid = 1000,
 		.start_ns = 500000000,
 		.parent_pid = 4200,

@@ -2,6 +2,7 @@
 """revshellctl: output, exit statuses, and what it says when things fail."""
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -38,6 +39,27 @@ class Status(BusTest):
         self.assertEqual((r.code, r.out, r.err), (0, "", ""))
         self.assertEqual(self.ctl("status").code, MONITOR)
 
+    def test_color(self):
+        """Only on a terminal that has any, and not where NO_COLOR asks for none."""
+        def shown(**env):
+            master, slave = pty.openpty()
+            full = dict({k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}, **env)
+            r = subprocess.run([CTL, "--bus=" + self.address, "status"], stdout=slave, env=full)
+            self.assertEqual(r.returncode, MONITOR)
+            os.close(slave)
+            text = b""
+            try:
+                while chunk := os.read(master, 4096):
+                    text += chunk
+            except OSError:  # the other side is closed
+                pass
+            os.close(master)
+            return text.decode()
+        self.assertTrue(shown(TERM="xterm").startswith("\033[1;33mrevshelld"))
+        self.assertTrue(shown(TERM="xterm", NO_COLOR="").startswith("\033["))
+        for env in {"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}:
+            self.assertNotIn("\033", shown(**env), env)
+
     def test_enforce_status(self):
         for args in (["enforce"], ["enforce", "status"]):
             r = self.ctl(*args)
@@ -58,6 +80,22 @@ class Status(BusTest):
             self.assertEqual(status["state"], "monitoring")
             self.assertEqual(status["policies"], 2)
             self.assertEqual(status["backend"], "lsm")
+
+    def test_hints(self):
+        for verb in "confirm", "rollback":
+            self.assertRegex(self.ctl(verb).err, ": No change waits for confirmation\nHint: .*--confirm=")
+        self.ctl("enforce", "on", "--confirm=1m")
+        r = self.ctl("status")
+        self.assertIn("\n    Mode: enforce, on trial: 'revshellctl confirm' keeps it\n", r.out)
+        status = json.loads(self.ctl("status", "--json=short").out)
+        self.assertEqual(status["mode_source"], "trial")
+        self.assertEqual(status["rollback_at_usec"], self.get("RollbackAtUSec"))
+        self.assertRegex(self.ctl("enforce", "off").err,
+                         ": A change waits for Confirm or Rollback\nHint: 'revshellctl confirm' ")
+        self.assertEqual(self.ctl("confirm").code, 0)
+        self.assertNotIn("trial", self.ctl("status").out)
+        self.fake(**{"fail-mode": 5})
+        self.assertRegex(self.ctl("enforce", "off").err, "\nHint: 'revshellctl doctor' ")
 
     def test_failed_reload_is_shown(self):
         path = self.write("15-bad.yaml", policy("Bad"))
@@ -113,6 +151,20 @@ class Status(BusTest):
         r = self.ctl("stats", "--no-legend")
         self.assertNotIn("COUNTER", r.out)
         self.assertEqual(json.loads(self.ctl("stats", "--json=short").out)["policies"], 2)
+
+    def test_every_verb_speaks_json(self):
+        self.fake_events(1)
+        wait_for("the event", lambda: self.call("GetStatistics")[0]["events-seen"] == 1)
+        path = self.policies + "/10-one.yaml"
+        for args in (["status"], ["enforce"], ["policy", "list"], ["policy", "show", "one"],
+                     ["policy", "cat", "one"], ["policy", "check", path], ["policy", "diff", path],
+                     ["apply", "--dry-run", path], ["reload"], ["events"], ["simulate"],
+                     ["explain"], ["stats"], ["doctor"], ["version"], ["help"]):
+            short, pretty = (self.ctl(*args, "--json=" + form) for form in ("short", "pretty"))
+            self.assertEqual((short.err, short.out.count("\n")), ("", 1), args)
+            self.assertIsNotNone(json.loads(short.out), args)
+            if args[0] not in ("reload", "version", "events"):  # the same again
+                self.assertEqual(json.loads(short.out), json.loads(pretty.out), args)
 
     def test_openmetrics(self):
         r = self.ctl("stats", "--openmetrics")
@@ -179,6 +231,42 @@ class Policy(BusTest):
         self.assertEqual(self.ctl("policy", "mode", "one", "maybe").code, 1)
         self.assertEqual(self.ctl("policy", "mode", "two", "enforce").code, 1)
 
+    def test_disable(self):
+        def modes():
+            return [line.split()[1:3] for line in
+                    self.ctl("policy", "list", "--no-legend").out.splitlines()]
+
+        def verdict():
+            r = self.ctl("simulate", "--dst=198.51.100.7:4444", "--json=short")
+            return json.loads(r.out)["in_force"]["verdict"]
+        self.assertEqual(verdict(), "denied")
+        for _ in range(2):
+            r = self.ctl("policy", "disable", "one", "--reason=a false alarm")
+            self.assertEqual((r.code, r.out, r.err), (0, "", ""))
+            self.assertEqual(modes(), [["off", "off"], ["monitor-only", "monitor"]])
+            self.assertEqual(verdict(), "allowed")
+        self.assertRegex(self.log(), r"Policy one: mode off, generation 2 \(bus, uid \d+, pid \d+, "
+                         r"reason: a false alarm\)")
+        self.assertEqual(self.get("Enabled", "org.revshell1.Policy", "/org/revshell1/policy/one"),
+                         False)
+        self.assertEqual(self.ctl("reload").code, 0)
+        self.assertEqual(modes()[0], ["off", "off"], "a reload keeps it")
+        for _ in range(2):
+            self.assertEqual(self.ctl("policy", "enable", "one").code, 0)
+            self.assertEqual(modes()[0], ["enforce", "enforce"])
+            self.assertEqual(verdict(), "denied")
+        self.assertIn("Policy one: mode default, ", self.log())
+        self.ctl("policy", "mode", "one", "monitor")
+        self.ctl("policy", "enable", "one")
+        self.assertEqual(modes()[0], ["monitor", "monitor"], "it was not disabled")
+        # what only monitors can be disabled too
+        self.assertEqual(self.ctl("policy", "disable", "two").code, 0)
+        self.assertEqual(modes()[1], ["off", "off"])
+        for verb in "enable", "disable":
+            r = self.ctl("policy", verb, "none")
+            self.assertEqual(r.code, 1)
+            self.assertEqual(r.err, "revshellctl: Failed to %s the policy: No policy 'none' is loaded"
+                             "\nHint: 'revshellctl policy list' shows which are.\n" % verb)
 
     def test_diff(self):
         r = self.ctl("policy", "diff", self.policies)
@@ -275,12 +363,54 @@ class Usage(BusTest):
             self.assertTrue(r.err, args)
 
     def test_help(self):
-        for args in (["help"], ["--help"], ["-h"], ["status", "--help"]):
+        for args in (["help"], ["--help"], ["-h"]):
             r = run(CTL, *args)
             self.assertEqual((r.code, r.err), (0, ""))
             for verb in ("status", "enforce", "policy list", "policy check", "policy cat",
                          "policy mode", "reload", "events", "stats", "version"):
                 self.assertIn("  " + verb, r.out)
+        for args in (["help", "policy", "add"], ["policy", "add", "--help"], ["policy", "add", "-h"]):
+            r = run(CTL, *args)
+            self.assertEqual((r.code, r.err), (0, ""))
+            self.assertEqual(r.out.splitlines()[:3], [
+                "revshellctl [OPTIONS...] policy add FILE|-", "",
+                "Add or replace the policies of a file."])
+            for option in "--reason=TEXT", "--dry-run", "--runtime", "--bus=BUS":
+                self.assertIn(option, r.out)
+            self.assertNotIn("--mask", r.out)
+        for args in ["help", "dance"], ["help", "policy"], ["help", "status", "x"]:
+            self.assertEqual(run(CTL, *args).code, 1)
+
+    def test_help_is_read_in_a_terminal(self):
+        verbs = json.loads(run(CTL, "help", "--json=short").out)["verbs"]
+        for verb in [[]] + [[*([v["group"]] if "group" in v else []), v["verb"]] for v in verbs]:
+            for line in run(CTL, "help", *verb).out.splitlines():
+                self.assertLessEqual(len(line), 110, (verb, line))
+
+    def test_what_was_meant(self):
+        for args, meant in ((["enforec"], "enforce"), (["polcy", "list"], "policy"),
+                            (["policy", "lst"], "policy list"), (["list"], "policy list"),
+                            (["policy", "enabel"], "policy enable"), (["evnets"], "events")):
+            r = self.ctl(*args)
+            self.assertEqual((r.code, r.out), (1, ""))
+            self.assertEqual(r.err, "revshellctl: Unknown verb '%s'\nHint: did you mean '%s'?\n"
+                             % (" ".join(args if args[0] == "policy" else args[:1]), meant))
+        r = self.ctl("status", "--follow")
+        self.assertEqual(r.err, "revshellctl: Verb 'status' does not take --follow\n"
+                         "Hint: see 'revshellctl help'.\n")
+        r = self.ctl("events", "-o", "xml")
+        self.assertEqual(r.err, "revshellctl: Bad value for --output: 'xml'\n"
+                         "Hint: it may be json|tetragon|compact.\n")
+
+    def test_every_mistake_has_one_hint(self):
+        for args in (["dance"], ["policy"], ["status", "x"], ["--json=xml"], ["--bus=here"], ["--what"],
+                     ["events", "-n", "x"], ["events", "--since=never"], ["reload", "--policy=x"],
+                     ["enforce", "on", "--confirm=2d"], ["policy", "cat"], ["enforce", "x"]):
+            r = self.ctl(*args)
+            lines = r.err.splitlines()
+            self.assertEqual(len(lines), 2, (args, r))
+            self.assertRegex(lines[0], "^(revshellctl: |%s: )" % re.escape(CTL), args)
+            self.assertRegex(lines[1], "^Hint: .", args)
 
     def test_full_disk(self):
         with open("/dev/full", "w") as full:
@@ -290,49 +420,6 @@ class Usage(BusTest):
 
 
 BRIDGE = "/usr/bin/systemd-stdio-bridge"
-
-
-class Completion(BusTest):
-    daemon = None
-    DIR = os.path.join(os.environ["REVSHELL_SOURCE"], "completions")
-
-    def setUp(self):
-        super().setUp()
-        text = self.ctl("help").out
-        self.verbs = [m.split() for m in re.findall(r"(?m)^  ((?:policy )?[a-z]+) ", text)]
-        self.options = set(re.findall(r"--([a-z][a-z-]+)", text))
-        self.assertIn(["policy", "diff"], self.verbs)
-        self.assertIn("openmetrics", self.options)
-
-    def test_nothing_is_missing(self):
-        option = {"revshellctl.bash": "--%s", "_revshellctl": "--%s", "revshellctl.fish": "-l %s"}
-        for name, form in option.items():
-            with open(os.path.join(self.DIR, name)) as f:
-                words = f.read()
-            for verb in self.verbs:
-                self.assertRegex(words, r"\b%s\b" % verb[-1], name)
-            for o in self.options:
-                self.assertRegex(words, r"(?<!\S)\S*%s(?![a-z-])" % re.escape(form % o), name)
-
-    def bash(self, *words):
-        """What bash offers for the last of the words."""
-        script = ("source %s/revshellctl.bash; COMP_WORDS=(revshellctl \"$@\"); COMP_CWORD=$#; "
-                  "compopt() { :; }; _revshellctl; printf '%%s\\n' \"${COMPREPLY[@]}\"" % self.DIR)
-        r = run("bash", "-c", script, "bash", *words)
-        self.assertEqual((r.code, r.err), (0, ""))
-        return r.out.split()
-
-    def test_bash(self):
-        self.assertEqual(sorted(self.bash("")), sorted({v[0] for v in self.verbs}))
-        self.assertEqual(sorted(self.bash("policy", "")),
-                         sorted(v[1] for v in self.verbs if v[0] == "policy"))
-        self.assertEqual(self.bash("enforce", "o"), ["on", "off"])
-        self.assertIn("--openmetrics", self.bash("stats", "--o"))
-        self.assertIn("--dst=", self.bash("simulate", "--d"))
-        self.assertEqual(self.bash("simulate", "--hook", "=", "li"), ["listen"])
-        self.assertEqual(sorted(self.bash("explain", "--")), sorted(
-            ["--bus=", "--host=", "--json=", "--no-legend", "--help", "--version", "--policy=",
-             "--exe=", "--verdict=", "--offline"]))
 
 
 @unittest.skipUnless(os.path.exists(BRIDGE), "no " + BRIDGE)
@@ -358,6 +445,23 @@ class Host(BusTest):
         r = run(CTL, "-H", "there", "simulate", "--dst=198.51.100.7:4444", env=self.env)
         self.assertEqual((r.code, r.out.splitlines()[1]),
                          (0, "Under enforce: denied with EPERM, reported"))
+
+    def test_doctor(self):
+        """What the daemon there sees, not this host."""
+        r = run(CTL, "-H", "there", "doctor", "--json=short", env=self.env)
+        found = json.loads(r.out)
+        there = [list(f) for f in self.call("Diagnose")[0]]
+        self.assertEqual([[f["state"], f["name"], f["text"], f["hint"]] for f in found[:-1]], there)
+        self.assertEqual((found[-1]["name"], found[-1]["state"]), ("daemon", "ok"))
+
+    def test_no_way_there(self):
+        with open(self.bin + "/ssh", "w") as f:
+            f.write("#!/bin/sh\nexit 255\n")
+        for args in ["status"], ["policy", "list"], ["events", "-f"], ["doctor"]:
+            r = run(CTL, "-H", "there", *args, env=self.env)
+            self.assertEqual((r.code, r.out), (ABSENT, ""), args)
+            self.assertRegex(r.err, "^revshellctl: Failed to .*: no connection to the bus of there\n"
+                             "Hint: 'ssh there systemd-stdio-bridge' has to work.\n$")
 
     def test_follow(self):
         self.fake_events(2)

@@ -4,9 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
-from harness import CTL, FAKE, BusTest, policy, wait_for
+from harness import CTL, FAKE, SOURCE, BusTest, policy, wait_for
 
 ONE, TWO = 1, 2  # bits of the policies' selectors
 DENIED = {"verdict": 1, "error": -1, "mode": 1}
@@ -47,6 +48,11 @@ class List(EventTest):
         self.assertEqual(body["function_name"], "security_socket_connect")
         self.assertEqual(body["process"]["pid"], {"value": 4211})
         self.assertEqual(body["process"]["binary"], "/usr/bin/nc")
+        with open(os.path.join(SOURCE, "docs/man/revshellctl.1.scd")) as f:
+            page = f.read()
+        for key in set(body) - {"process", "function_name", "args", "action", "policy_name", "parent",
+                                "return_action"}:
+            self.assertIn("_%s_" % key, page, "a key that Tetragon has not")
         body = json.loads(self.events("-o", "tetragon")[0])["process_kprobe"]
         self.assertEqual(body["process"]["pid"], 4211)
         compact = self.events()
@@ -55,6 +61,27 @@ class List(EventTest):
         self.assertIn("198.51.100.7", compact[0])
         self.assertEqual(json.loads(self.events("--json=short")[0])["process_kprobe"]["process"]
                          ["pid"], {"value": 4211})
+
+    def test_since(self):
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        for ago in 7200, 600, 0:
+            self.fake_events(1, match=ONE, **{"time-ns": now - ago * 10**9})
+        self.seen(3)
+        moment = time.localtime(time.time() - 660)
+        for since, n in (("3h", 3), ("1h", 2), ("3600", 2), ("5m", 1), ("30s", 1), ("yesterday", 3),
+                         (time.strftime("%Y-%m-%d %H:%M:%S", moment), 2),
+                         (time.strftime("%Y-%m-%d %H:%M", moment), 2),
+                         ("2000-01-01", 3), ("2100-01-01", 0)):
+            self.assertEqual(len(self.events("--since=" + since)), n, since)
+        self.assertEqual(len(self.events("--since=1h", "-n", "1")), 1)
+        for since in "", "x", "1w", "-1h", "2026-13-01", "12:61", "tomorrow":
+            r = self.ctl("events", "--since=" + since)
+            self.assertEqual((r.code, r.out), (1, ""), since)
+        f = self.follow("--since=1h", "-o", "json")
+        for _ in range(2):
+            self.assertIn('"one"', f.stdout.readline())
+        self.fake_events(1, match=TWO, **{"time-ns": now})
+        self.assertIn('"two"', f.stdout.readline())
 
     def test_nothing(self):
         self.assertEqual(self.events(), [])

@@ -238,7 +238,7 @@ class Modes(BusTest):
                       self.call_fails("SetPolicyMode", "ssa{sv}", "three", "monitor", "0"))
         self.assertIn("holds no action that enforces",
                       self.call_fails("SetPolicyMode", "ssa{sv}", "two", "enforce", "0"))
-        self.assertIn("none of enforce, monitor, default",
+        self.assertIn("none of enforce, monitor, off, default",
                       self.call_fails("SetPolicyMode", "ssa{sv}", "one", "on", "0"))
         self.fake(**{"fail-publish": 16})
         self.assertIn("Device or resource busy",
@@ -295,6 +295,7 @@ class Signals(BusTest):
         self.assertEqual(changed["payload"]["data"],
                          [MANAGER, {"Mode": {"type": "s", "data": "enforce"},
                                     "EffectiveMode": {"type": "s", "data": "enforce"},
+                                    "ModeSource": {"type": "s", "data": "bus"},
                                     "RollbackAtUSec": {"type": "t", "data": 0}}, []])
 
     def test_reload(self):
@@ -359,11 +360,12 @@ class Unprivileged(BusTest):
              ["GetPolicySource", "s", "one"], ["SetPolicyMode", "ssa{sv}", "one", "monitor", "0"],
              ["GetStatistics"], ["GetCapabilities"], ["Diagnose"], ["OpenEventStream", "a{sv}", "0"],
              ["ListEvents", "tua{sv}", "0", "1", "0"], ["GetPolicy", "s", "one"],
+             ["Simulate", "a{sv}", "1", "dst", "s", "198.51.100.7:4444"],
              ["PutPolicy", "ssa{sv}", "new", policy("new"), "0"],
              ["Apply", "a(sss)a{sv}", "1", "put", "new", policy("new"), "0"],
              ["RemovePolicy", "sa{sv}", "new", "0"]]
-    # Need something to settle, or leave nobody to ask.
-    LAST_CALLS = [["Confirm"], ["Rollback"], ["Stop", "b", "true"]]
+    # Need something to settle or to explain, or leave nobody to ask.
+    LAST_CALLS = [["Confirm"], ["Explain", "t", "0"], ["Rollback"], ["Stop", "b", "true"]]
     # busctl cannot send descriptors: test_apply.py calls these.
     FD_CALLS = {"PutPolicyFd", "ApplyFd", "ValidatePolicyFd"}
 

@@ -76,6 +76,8 @@ class Polkit(BusTest):
         self.check("relax-mode", "SetMode", "sa{sv}", "monitor", "0")
         self.check("relax-mode", "SetPolicyMode", "ssa{sv}", "one", "monitor", "0")
         self.check("set-mode", "SetPolicyMode", "ssa{sv}", "one", "enforce", "0")
+        self.check("relax-mode", "SetPolicyMode", "ssa{sv}", "one", "off", "0")
+        self.check("inspect", "Simulate", "a{sv}", "1", "dst", "s", "198.51.100.7:4444")
         self.check("relax-mode", "SetPolicyMode", "ssa{sv}", "one", "default", "0")
         self.check("relax-mode", "SetMode", "sa{sv}", "monitor", "0",
                    interface="org.revshell1.Policy", path=PATH + "/policy/one")

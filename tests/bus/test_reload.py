@@ -187,7 +187,8 @@ class Publish(BusTest):
         r = self.ctl("reload")
         self.assertEqual((r.code, r.out), (1, ""))
         self.assertEqual(r.err, "revshellctl: Failed to reload: Failed to publish the rule set: "
-                         "No space left on device\n")
+                         "No space left on device\n"
+                         "Hint: 'revshellctl doctor' tells what stands in the way.\n")
         self.assertEqual(self.get("LastReloadError"), "No space left on device")
         self.assertEqual((self.get("Generation"), self.get("PolicySetDigest")), state)
         self.fake(**{"fail-publish": 0})

@@ -475,6 +475,7 @@ void random_call(struct random_source *r, const struct ruleset *rs, struct sim_c
 			random_below(r, one_in(r, 2) ? REVSHELL_HOOK_MAX : REVSHELL_HOOK_CREATE);
 	while (!rs->hooks[ret_call->hook].n_selectors && !one_in(r, 64));
 	ret_call->unknown = 0;
+	ret_call->answered = 0;
 	random_object(r, ret_call->hook, &ret_call->object);
 	random_exe(r, &ret_call->exe);
 	random_exe(r, &ret_call->parent);

@@ -145,6 +145,23 @@ static void check_bounds(const struct world *w, const struct sim_call *call, uin
 	check_reasons(w, &c, st);
 }
 
+/* Nothing is known of the process, but what the hook asked of it was answered: all is decided. */
+static void check_answers(const struct world *w, const struct sim_call *call, struct statistics *st)
+{
+	struct sim_decision truth, d;
+	struct sim_call c = *call;
+
+	c.unknown = (SIM_FACT(INT0) - 1) & ~(SIM_FACT_BIT(0) - 1);
+	c.answers = sim_predicates(w->rs, call);
+	c.answered = w->rs->hooks[call->hook].cfg.predicates;
+	sim_decide(w->rs, call, true, &truth);
+	sim_decide(w->rs, &c, true, &d);
+	if (memcmp(d.match, truth.match, sizeof(d.match)) != 0 || !is_decided(&d))
+		fail_at(w, &c, 0, "answers do not settle it");
+	st->decided += c.answered != 0;
+	check_reasons(w, &c, st);
+}
+
 static bool is_same_outcome(const struct sim_outcome *a, const struct sim_outcome *b)
 {
 	return a->deny == b->deny && a->signals == b->signals && a->report == b->report;
@@ -245,7 +262,7 @@ static uint64_t random_facts(struct random_source *r)
 static void test_random(void **state)
 {
 	uint64_t seed = seed_get();
-	struct statistics known = {}, open = {};
+	struct statistics known = {}, open = {}, answered = {};
 
 	for (size_t i = 0; i < 200; i++) {
 		struct world w;
@@ -257,6 +274,7 @@ static void test_random(void **state)
 			random_call(&w.r, w.rs, &call);
 			check_reasons(&w, &call, &known);
 			check_idle(&w, &call);
+			check_answers(&w, &call, &answered);
 			check_bounds(&w, &call, random_facts(&w.r), &open);
 			if (k % 8 == 0)
 				check_report(&w, &call);
@@ -270,6 +288,8 @@ static void test_random(void **state)
 		      known.calls, known.matches, open.decided, open.undecided);
 	assert_true(known.matches > known.calls / 50);
 	assert_true(open.decided > open.calls / 2);
+	assert_true(answered.decided > known.calls / 10);
+	assert_true(answered.matches > known.matches / 2);
 	assert_true(open.undecided > open.calls / 50);
 }
 

@@ -65,6 +65,26 @@ check_equal 'the export file has them, with their address' 2 \
 	"$(grep '"verdict": *"denied"' "$T/events.json" | grep -c '"addr": *"127.0.0.1", *"port": *4444')"
 check_equal 'for root alone' 600 "$(stat -c %a "$T/events.json")"
 
+# The same judgement before the call and after it, by the policies in force and by the event.
+simulated() {
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 --json=short call org.revshell1 /org/revshell1 \
+		org.revshell1.Manager "$@" | jq -r '.data[0] | "\(.verdict.data) \(.policy.data) \(.selector.data)"'
+}
+ctl enforce on
+check_equal 'Simulate: denied' 'denied target 0' "$(simulated Simulate 'a{sv}' 2 exe s "$PROBE" dst s 127.0.0.1:4444)"
+check_equal 'Simulate: another program' 'allowed null null' \
+	"$(simulated Simulate 'a{sv}' 2 exe s /usr/bin/true dst s 127.0.0.1:4444)"
+check_equal 'denied indeed' 1 "$(connect_status)"
+wait_for 20 eval '[ "$(simulated Explain t 0)" = "denied target 0" ]'
+check_equal 'Explain: the newest event' 'denied target 0' "$(simulated Explain t 0)"
+ctl policy disable target
+check_equal 'disabled: allowed' 0 "$(connect_status)"
+ctl policy enable target
+check_equal 'enabled: denied' 1 "$(connect_status)"
+check_equal 'ModeSource' 's "bus"' "$(property ModeSource)"
+check_equal 'Features' '"report" "deny"' "$(property Features | cut -d ' ' -f 3,4)"
+ctl enforce off
+
 # What another user may not do on this bus must have no effect.
 refused=0
 setpriv --reuid 65534 --regid 65534 --clear-groups busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 \

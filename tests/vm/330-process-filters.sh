@@ -78,6 +78,10 @@ check_reported() {
 	check_events "$1: reported" "${expected%$'\n'}" \
 		'.process_kprobe | "\(.args[1].sockaddr_arg.port) \(.verdict) \(.errno)"'
 	expected=''
+	# all that the policies ask of the process was answered, so nothing depends on what is not shown
+	ctl explain --verdict=denied --json=short >"$T/explained"
+	check_equal "$1: explained without a doubt" 'denied yes 0' "$(jq -r '"\(.in_force.verdict) \(.match_now) \(
+		[.. | objects | .depends_on // [] | length] | add)"' "$T/explained")"
 }
 
 as() {

@@ -126,6 +126,15 @@ in_force 'restarted three times'
 check "taking over is less than a second's work ($least ms)" test "$least" -lt 1000
 storm_stop 'killed and restarted'
 
+ctl policy disable monitored
+stop_daemon
+PROBE=$TARGET check_allowed 'disabled and stopped: connect' udp4 connect 127.0.0.1 4446
+start_daemon "$T/policies" || exit 1
+PROBE=$TARGET check_allowed 'disabled and taken over: connect' udp4 connect 127.0.0.1 4446
+check_equal 'and said to be off' 'monitored off off' "$(ctl policy list --no-legend | awk '/^monitored/ { print $1, $2, $3 }')"
+ctl policy mode monitored enforce
+in_force 'enabled again'
+
 # Programs of other builds: the same with a type's name changed. Ten times where the verifier is quickest.
 sed 's/revshell_port_page/revshell_port_pagX/g' "$REVSHELLD" >"$T/revshelld"
 chmod 755 "$T/revshelld"

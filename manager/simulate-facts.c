@@ -1,26 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The facts of a call from the command line; what is not told stays unknown. */
+/* The facts of a call in words; what is not told stays unknown. */
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "facts.h"
+#include "event.h"
+#include "simulate-facts.h"
 
-int facts_bad_value(const char *option, const char *value, const char *hint)
+const char *sim_word_name(enum sim_word word)
 {
-	char text[512];
+	static const char *const names[] = {
+#define X(id, name) [SIM_WORD_##id] = name,
+		SIM_WORDS(X)
+#undef X
+	};
 
-	snprintf(text, sizeof(text), "bad value for --%s: '%s'", option, value);
-	return ctl_fail_text("simulate", text, hint);
+	return names[word];
+}
+
+int sim_bad_word(const struct sim_reading *r, enum sim_word word, const char *hint)
+{
+	snprintf(r->mistake->text, sizeof(r->mistake->text), "bad value for --%s: '%s'",
+		 sim_word_name(word), r->words->told[word]);
+	r->mistake->hint = hint;
+	return -EINVAL;
 }
 
 /* Numbers and names */
 
-bool facts_parse_name(const char *s, const char *prefix, int (*parse)(const char *s), uint64_t max,
-		      uint64_t *ret_number)
+bool sim_parse_name(const char *s, const char *prefix, int (*parse)(const char *s), uint64_t max,
+		    uint64_t *ret_number)
 {
 	char text[64];
 	int n;
@@ -111,27 +124,27 @@ static void put_sockaddr(struct sim_call *call, const struct address *a)
 	memcpy(o->sa_addr, a->addr, sizeof(o->sa_addr));
 	o->un_path = a->path;
 	if (a->has_port)
-		facts_know(call, SIM_DIM(SA_PORT));
+		sim_know(call, SIM_DIM(SA_PORT));
 	if (!a->family)
 		return;
 	o->sa_family = a->family;
-	facts_know(call, SIM_DIM(SA_FAMILY) | SIM_DIM(SA_ADDR) | SIM_DIM(UN_PATH));
+	sim_know(call, SIM_DIM(SA_FAMILY) | SIM_DIM(SA_ADDR) | SIM_DIM(UN_PATH));
 }
 
 static void put_peer(struct sim_call *call, const struct address *a)
 {
 	memcpy(call->object.daddr, a->addr, sizeof(call->object.daddr));
 	call->object.dport = a->port;
-	facts_know(call,
-		   (a->has_addr ? SIM_DIM(SK_DADDR) : 0) | (a->has_port ? SIM_DIM(SK_DPORT) : 0));
+	sim_know(call,
+		 (a->has_addr ? SIM_DIM(SK_DADDR) : 0) | (a->has_port ? SIM_DIM(SK_DPORT) : 0));
 }
 
 static void put_source(struct sim_call *call, const struct address *a)
 {
 	memcpy(call->object.saddr, a->addr, sizeof(call->object.saddr));
 	call->object.sport = a->port;
-	facts_know(call,
-		   (a->has_addr ? SIM_DIM(SK_SADDR) : 0) | (a->has_port ? SIM_DIM(SK_SPORT) : 0));
+	sim_know(call,
+		 (a->has_addr ? SIM_DIM(SK_SADDR) : 0) | (a->has_port ? SIM_DIM(SK_SPORT) : 0));
 }
 
 /* Whether calls of the hook carry an address. */
@@ -148,7 +161,7 @@ static bool has_peer(enum revshell_hook hook)
 	       hook != REVSHELL_HOOK_LISTEN_START && hook != REVSHELL_HOOK_ACCEPT;
 }
 
-struct sim_call ctl_unknown_call(enum revshell_hook hook)
+struct sim_call sim_unknown_call(enum revshell_hook hook)
 {
 	struct sim_call call = {
 		.hook = hook,
@@ -159,14 +172,14 @@ struct sim_call ctl_unknown_call(enum revshell_hook hook)
 		.parent.same_file = true,
 	};
 
-	facts_know(&call, SIM_DIM(EXE_PREFIX) | SIM_DIM(EXE_POSTFIX) | SIM_DIM(PARENT_PREFIX) |
-				  SIM_DIM(PARENT_POSTFIX));
+	sim_know(&call, SIM_DIM(EXE_PREFIX) | SIM_DIM(EXE_POSTFIX) | SIM_DIM(PARENT_PREFIX) |
+				SIM_DIM(PARENT_POSTFIX));
 	if (!has_peer(hook))
-		facts_know(&call, SIM_DIM(SK_DADDR) | SIM_DIM(SK_DPORT));
+		sim_know(&call, SIM_DIM(SK_DADDR) | SIM_DIM(SK_DPORT));
 	if (hook == REVSHELL_HOOK_BIND)
-		facts_know(&call, SIM_DIM(SK_SADDR) | SIM_DIM(SK_SPORT));
+		sim_know(&call, SIM_DIM(SK_SADDR) | SIM_DIM(SK_SPORT));
 	if (hook == REVSHELL_HOOK_CREATE) /* not the kernel's own */
-		facts_know(&call, SIM_DIM(INT3));
+		sim_know(&call, SIM_DIM(INT3));
 	return call;
 }
 
@@ -177,39 +190,33 @@ struct told {
 	bool has_dst, has_src, has_family, has_type, has_protocol, has_state;
 };
 
-static int read_told(const struct ctl *c, struct told *t)
+static int read_told(const struct sim_reading *r, struct told *t)
 {
-	const char *const *f = c->facts;
+	const char *const *f = r->words->told;
 
-	if (f[CTL_FACT_DST] && !parse_address(f[CTL_FACT_DST], &t->dst))
-		return facts_bad_value("dst", f[CTL_FACT_DST],
-				       "Hint: 192.0.2.1:80, [2001:db8::1]:80, /run/socket.");
-	if (f[CTL_FACT_SRC] && !parse_address(f[CTL_FACT_SRC], &t->src))
-		return facts_bad_value("src", f[CTL_FACT_SRC],
-				       "Hint: 192.0.2.1:80, :80, [::1]:80, /run/socket.");
-	if (f[CTL_FACT_FAMILY] && !facts_parse_name(f[CTL_FACT_FAMILY], "AF_", policy_family_parse,
-						    UINT16_MAX, &t->family))
-		return facts_bad_value("family", f[CTL_FACT_FAMILY],
-				       "Hint: inet, inet6, unix, or a number.");
-	if (f[CTL_FACT_TYPE] &&
-	    !facts_parse_name(f[CTL_FACT_TYPE], "SOCK_", event_type_parse, UINT16_MAX, &t->type))
-		return facts_bad_value("type", f[CTL_FACT_TYPE],
-				       "Hint: stream, dgram, raw, or a number.");
-	if (f[CTL_FACT_PROTOCOL] &&
-	    !facts_parse_name(f[CTL_FACT_PROTOCOL], "IPPROTO_", policy_protocol_parse, UINT16_MAX,
-			      &t->protocol))
-		return facts_bad_value("protocol", f[CTL_FACT_PROTOCOL],
-				       "Hint: tcp, udp, or a number.");
-	if (f[CTL_FACT_STATE] &&
-	    !facts_parse_name(f[CTL_FACT_STATE], "TCP_", policy_state_parse, UINT8_MAX, &t->state))
-		return facts_bad_value("state", f[CTL_FACT_STATE],
-				       "Hint: established, close, or a number.");
-	t->has_dst = f[CTL_FACT_DST];
-	t->has_src = f[CTL_FACT_SRC];
-	t->has_family = f[CTL_FACT_FAMILY];
-	t->has_type = f[CTL_FACT_TYPE];
-	t->has_protocol = f[CTL_FACT_PROTOCOL];
-	t->has_state = f[CTL_FACT_STATE];
+	if (f[SIM_WORD_DST] && !parse_address(f[SIM_WORD_DST], &t->dst))
+		return sim_bad_word(r, SIM_WORD_DST, "192.0.2.1:80, [2001:db8::1]:80, /run/socket");
+	if (f[SIM_WORD_SRC] && !parse_address(f[SIM_WORD_SRC], &t->src))
+		return sim_bad_word(r, SIM_WORD_SRC, "192.0.2.1:80, :80, [::1]:80, /run/socket");
+	if (f[SIM_WORD_FAMILY] &&
+	    !sim_parse_name(f[SIM_WORD_FAMILY], "AF_", policy_family_parse, UINT16_MAX, &t->family))
+		return sim_bad_word(r, SIM_WORD_FAMILY, "inet, inet6, unix, or a number");
+	if (f[SIM_WORD_TYPE] &&
+	    !sim_parse_name(f[SIM_WORD_TYPE], "SOCK_", event_type_parse, UINT16_MAX, &t->type))
+		return sim_bad_word(r, SIM_WORD_TYPE, "stream, dgram, raw, or a number");
+	if (f[SIM_WORD_PROTOCOL] &&
+	    !sim_parse_name(f[SIM_WORD_PROTOCOL], "IPPROTO_", policy_protocol_parse, UINT16_MAX,
+			    &t->protocol))
+		return sim_bad_word(r, SIM_WORD_PROTOCOL, "tcp, udp, or a number");
+	if (f[SIM_WORD_STATE] &&
+	    !sim_parse_name(f[SIM_WORD_STATE], "TCP_", policy_state_parse, UINT8_MAX, &t->state))
+		return sim_bad_word(r, SIM_WORD_STATE, "established, close, or a number");
+	t->has_dst = f[SIM_WORD_DST];
+	t->has_src = f[SIM_WORD_SRC];
+	t->has_family = f[SIM_WORD_FAMILY];
+	t->has_type = f[SIM_WORD_TYPE];
+	t->has_protocol = f[SIM_WORD_PROTOCOL];
+	t->has_state = f[SIM_WORD_STATE];
 	/* a socket is of the family of the addresses that it is used with, unless told otherwise */
 	if (!t->has_family && (t->dst.family || t->src.family)) {
 		t->family = t->dst.family ? t->dst.family : t->src.family;
@@ -242,17 +249,17 @@ static void put_implied_ints(struct sim_call *call, const struct told *t)
 				 : address_length(o->sa_family, o->un_path);
 
 	if (has_sockaddr(call->hook) && length)
-		facts_put_int(call, call->hook == REVSHELL_HOOK_SCTP_BIND_CONNECT ? 3 : 2, length);
+		sim_put_int(call, call->hook == REVSHELL_HOOK_SCTP_BIND_CONNECT ? 3 : 2, length);
 	if (call->hook == REVSHELL_HOOK_SK_ALLOC && t->has_family)
-		facts_put_int(call, 1, (int64_t)t->family);
+		sim_put_int(call, 1, (int64_t)t->family);
 	if (call->hook != REVSHELL_HOOK_CREATE)
 		return;
 	if (t->has_family)
-		facts_put_int(call, 0, (int64_t)t->family);
+		sim_put_int(call, 0, (int64_t)t->family);
 	if (t->has_type)
-		facts_put_int(call, 1, (int64_t)t->type);
+		sim_put_int(call, 1, (int64_t)t->type);
 	if (t->has_protocol)
-		facts_put_int(call, 2, (int64_t)t->protocol);
+		sim_put_int(call, 2, (int64_t)t->protocol);
 }
 
 /* What a function of TCP or UDP says of its socket by being called. */
@@ -266,20 +273,20 @@ static void put_function(struct sim_call *call)
 		if (call->unknown & SIM_DIM(SK_STATE))
 			o->sk_state =
 				call->hook == REVSHELL_HOOK_TCP_CONNECT ? TCP_SYN_SENT : TCP_CLOSE;
-		facts_know(call, SIM_DIM(SK_STATE));
+		sim_know(call, SIM_DIM(SK_STATE));
 		/* fallthrough */
 	case REVSHELL_HOOK_TCP_CLOSE:
 	case REVSHELL_HOOK_TCP_SENDMSG:
 	case REVSHELL_HOOK_TCP_SET_STATE:
 		o->sk_type = SOCK_STREAM;
 		o->sk_protocol = IPPROTO_TCP;
-		facts_know(call, SIM_DIM(SK_TYPE) | SIM_DIM(SK_PROTOCOL));
+		sim_know(call, SIM_DIM(SK_TYPE) | SIM_DIM(SK_PROTOCOL));
 		return;
 	case REVSHELL_HOOK_UDP_SENDMSG:
 		if (call->unknown & SIM_DIM(SK_PROTOCOL))
 			o->sk_protocol = IPPROTO_UDP;
 		o->sk_type = SOCK_DGRAM;
-		facts_know(call, SIM_DIM(SK_TYPE) | SIM_DIM(SK_PROTOCOL));
+		sim_know(call, SIM_DIM(SK_TYPE) | SIM_DIM(SK_PROTOCOL));
 		return;
 	default:
 		return;
@@ -293,25 +300,25 @@ static void put_object(struct sim_call *call, const struct told *t)
 
 	if (t->has_family) {
 		o->sk_family = (unsigned int)t->family;
-		facts_know(call, SIM_DIM(SK_FAMILY));
+		sim_know(call, SIM_DIM(SK_FAMILY));
 	}
 	if (t->has_type) {
 		o->sk_type = (unsigned int)t->type;
-		facts_know(call, SIM_DIM(SK_TYPE));
+		sim_know(call, SIM_DIM(SK_TYPE));
 	}
 	if (t->has_protocol) {
 		o->sk_protocol = (unsigned int)t->protocol;
-		facts_know(call, SIM_DIM(SK_PROTOCOL));
+		sim_know(call, SIM_DIM(SK_PROTOCOL));
 	}
 	if (t->has_state) {
 		o->sk_state = (unsigned int)t->state;
-		facts_know(call, SIM_DIM(SK_STATE));
+		sim_know(call, SIM_DIM(SK_STATE));
 	}
 	if (by_source ? t->has_src : t->has_dst)
 		put_sockaddr(call, by_source ? &t->src : &t->dst);
 	if (t->has_family && call->unknown & SIM_DIM(SA_FAMILY)) {
 		o->sa_family = o->sk_family;
-		facts_know(call, SIM_DIM(SA_FAMILY));
+		sim_know(call, SIM_DIM(SA_FAMILY));
 	}
 	if (has_peer(call->hook) && t->has_dst)
 		put_peer(call, &t->dst);
@@ -361,52 +368,54 @@ static bool comes_to_tcp(const struct sim_call *call, uint64_t *ret_facts)
 	return *ret_facts & family_fact || family == AF_INET || family == AF_INET6;
 }
 
-static size_t size_of_lists(const struct ctl *c)
+static size_t size_of_lists(const struct sim_words *words)
 {
 	size_t n = 1;
 
-	for (size_t i = 0; i < CTL_FACT_MAX; i++)
-		n += c->facts[i] ? strlen(c->facts[i]) + 1 : 0;
+	for (size_t i = 0; i < SIM_WORD_MAX; i++)
+		n += words->told[i] ? strlen(words->told[i]) + 1 : 0;
 	return n * 2; /* an operation has two calls */
 }
 
-int ctl_read_facts(const struct ctl *c, struct ctl_operation *ret_operation)
+int sim_facts_read(const struct sim_words *words, struct sim_facts *ret_facts,
+		   struct sim_mistake *ret_mistake)
 {
-	const char *name = c->facts[CTL_FACT_HOOK] ? c->facts[CTL_FACT_HOOK] : "connect";
-	struct ctl_operation o = {};
+	const char *name = words->told[SIM_WORD_HOOK] ? words->told[SIM_WORD_HOOK] : "connect";
+	struct sim_facts f = {};
+	const struct sim_reading reading = {words, &f, ret_mistake};
 	enum revshell_hook hooks[2];
 	struct told told = {};
 	int r;
 
-	o.op.n_calls = find_hooks(name, hooks);
-	if (o.op.n_calls == 0)
-		return facts_bad_value("hook", name,
-				       "Hint: connect, listen, bind, sendmsg, create, or a "
-				       "hook's full name, as in revshelld(8).");
-	r = read_told(c, &told);
-	if (r != 0)
+	f.op.n_calls = find_hooks(name, hooks);
+	if (f.op.n_calls == 0)
+		return sim_bad_word(&reading, SIM_WORD_HOOK,
+				    "connect, listen, bind, sendmsg, create, or a hook's full "
+				    "name, as in revshell-policy(5)");
+	r = read_told(&reading, &told);
+	if (r < 0)
 		return r;
-	o.owned = malloc(size_of_lists(c));
-	if (!o.owned)
-		return ctl_fail("simulate", -ENOMEM, NULL);
-	for (size_t i = 0; r == 0 && i < MIN(o.op.n_calls, ARRAY_SIZE(hooks)); i++) {
-		o.calls[i] = ctl_unknown_call(hooks[i]);
-		put_object(&o.calls[i], &told);
-		r = facts_read_process(c, &o, &o.calls[i]);
+	f.owned = malloc(size_of_lists(words));
+	if (!f.owned)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < MIN(f.op.n_calls, ARRAY_SIZE(hooks)); i++) {
+		f.calls[i] = sim_unknown_call(hooks[i]);
+		put_object(&f.calls[i], &told);
+		r = sim_read_process(&reading, &f.calls[i]);
 	}
-	if (r != 0) {
-		ctl_operation_done(&o);
+	if (r < 0) {
+		sim_facts_done(&f);
 		return r;
 	}
-	if (o.op.n_calls > 1 && !comes_to_tcp(&o.calls[0], &o.op.if_facts))
-		o.op.n_calls = 1;
-	*ret_operation = o;
-	ret_operation->op.calls = ret_operation->calls;
+	if (f.op.n_calls > 1 && !comes_to_tcp(&f.calls[0], &f.op.if_facts))
+		f.op.n_calls = 1;
+	*ret_facts = f;
+	ret_facts->op.calls = ret_facts->calls;
 	return 0;
 }
 
-void ctl_operation_done(struct ctl_operation *o)
+void sim_facts_done(struct sim_facts *f)
 {
-	free(o->owned);
-	*o = (struct ctl_operation){};
+	free(f->owned);
+	*f = (struct sim_facts){};
 }
