@@ -72,10 +72,6 @@ storm_stop() {
 		"$(grep -v '^total allowed=0 denied=500 untried=0 otherwise=0$' "$T/storm.sums" | head -n 3)"
 	check "$1: there was a storm" test "$n" -gt 1000
 }
-# daemon_cpu: the milliseconds of a processor that the daemon has had so far.
-daemon_cpu() {
-	awk '{ printf "%d\n", $1 / 1000000 }' "/proc/$daemon_pid/schedstat"
-}
 # How long something takes, in the guest's milliseconds.
 begin() {
 	started=$(date +%s%N)
@@ -115,15 +111,11 @@ check_match 'the mode is kept' 'Mode enforce, as before' "$T/daemon.log"
 check_status 'and told' 0 ctl status
 in_force 'taken over'
 check_equal 'the pins are the same' "$pins" "$(find "$PIN_DIR" | sort)"
-least=
 for _ in 1 2 3; do
 	stop_daemon
 	start_daemon "$T/policies" || exit 1
-	cpu=$(daemon_cpu)
-	[ -n "$least" ] && [ "$least" -le "$cpu" ] || least=$cpu
 done
 in_force 'restarted three times'
-check "taking over is less than a second's work ($least ms)" test "$least" -lt 1000
 storm_stop 'killed and restarted'
 
 ctl policy disable monitored
@@ -140,7 +132,7 @@ sed 's/revshell_port_page/revshell_port_pagX/g' "$REVSHELLD" >"$T/revshelld"
 chmod 755 "$T/revshelld"
 upgrades=("$T/revshelld")
 case $(uname -r) in
-6.12*) for _ in 1 2 3; do upgrades+=("$REVSHELLD" "$T/revshelld" "$REVSHELLD"); done ;;
+6.12*) for _ in 1 2 3 4; do upgrades+=("$REVSHELLD" "$T/revshelld"); done && upgrades+=("$REVSHELLD") ;;
 esac
 connect_program() {
 	bpftool -j link show pinned "$layout"/link_rs_*_connect | jq .prog_id
