@@ -243,13 +243,10 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		const char *name;
 		char **text;
 	} texts[] = {
-		{"Version", &s->version},
-		{"Mode", &s->mode},
-		{"EffectiveMode", &s->effective},
-		{"Backend", &s->backend},
-		{"SelfTest", &s->self_test},
-		{"PolicySetDigest", &s->digest},
-		{"LastReloadError", &s->reload_error},
+		{"Version", &s->version},	  {"Mode", &s->mode},
+		{"EffectiveMode", &s->effective}, {"Backend", &s->backend},
+		{"SelfTest", &s->self_test},	  {"Sandbox", &s->sandbox},
+		{"PolicySetDigest", &s->digest},  {"LastReloadError", &s->reload_error},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -321,6 +318,7 @@ void ctl_state_done(struct ctl_state *s)
 	free(s->effective);
 	free(s->backend);
 	free(s->self_test);
+	free(s->sandbox);
 	free(s->digest);
 	free(s->reload_error);
 	*s = (struct ctl_state){};

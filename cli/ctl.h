@@ -136,6 +136,7 @@ int ctl_append_change_options(const struct ctl *c, sd_bus_message *m);
 /* The Manager's properties that decide on the exit status, and those that status shows. */
 struct ctl_state {
 	char *version, *mode, *effective, *backend, *self_test, *digest, *reload_error;
+	char *sandbox; /* NULL: of a daemon that has none */
 	uint64_t generation, reload_usec;
 	uint32_t n_policies;
 };

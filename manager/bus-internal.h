@@ -75,6 +75,8 @@ int bus_append_diag(sd_bus_message *reply, const struct diag *d);
 /* bus-doctor.c */
 int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_property_sandbox(sd_bus *bus, const char *path, const char *interface, const char *property,
+			 sd_bus_message *reply, void *userdata, sd_bus_error *error);
 
 /* bus-confirm.c */
 int bus_method_confirm(sd_bus_message *m, void *userdata, sd_bus_error *error);
