@@ -387,7 +387,7 @@ char *sandbox_describe(pid_t pid)
 	static const char *const seccomp[] = {"no seccomp filter", "strict seccomp",
 					      "seccomp filter"};
 	_cleanup_free_ char *capabilities = NULL;
-	struct status s;
+	struct status s = {};
 	char *text;
 
 	if (read_status(pid, &s) < 0)

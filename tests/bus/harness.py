@@ -186,13 +186,18 @@ class BusTest(unittest.TestCase):
         if wait:
             self.wait_name()
 
+    def is_owned(self, name):
+        return self.busctl("call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus",
+                           "NameHasOwner", "s", name).out == "b true\n"
+
+    def wait_owned(self, name):
+        wait_for(name, lambda: self.is_owned(name))
+
     def wait_name(self):
         def owned():
             if self.process.poll() is not None:
                 raise AssertionError("the daemon ended: " + self.log())
-            r = self.busctl("call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus",
-                            "NameHasOwner", "s", NAME)
-            return r.out == "b true\n"
+            return self.is_owned(NAME)
         wait_for(NAME, owned)
 
     def stop_daemon(self):

@@ -21,9 +21,7 @@ class Polkit(BusTest):
         self.asked = os.path.join(self.dir, "asked")
         self.allow()
         self.start([os.environ["FAKE_POLKIT"], self.address, self.rules, self.asked])
-        wait_for("polkit", lambda: self.busctl(
-            "call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner", "s",
-            "org.freedesktop.PolicyKit1").out == "b true\n")
+        self.wait_owned("org.freedesktop.PolicyKit1")
 
     def allow(self, *rules):
         with open(self.rules, "w") as f:
@@ -224,9 +222,7 @@ class Everybody(BusTest):
     def test_with_polkit(self):
         rules, asked = (os.path.join(self.dir, name) for name in ("rules", "asked"))
         self.start([os.environ["FAKE_POLKIT"], self.address, rules, asked])
-        wait_for("polkit", lambda: self.busctl(
-            "call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner", "s",
-            "org.freedesktop.PolicyKit1").out == "b true\n")
+        self.wait_owned("org.freedesktop.PolicyKit1")
         self.all_are_refused()
         with open(asked) as f:
             self.assertEqual(len(f.readlines()), len(list(methods())))
@@ -334,6 +330,58 @@ class Group(BusTest):
         self.start_daemon("--allow-group=revshell-nobodies")
         self.assertIn("AllowGroup=revshell-nobodies: there is no such group", self.log())
         self.assertFalse(self.may(self.PRIMARY, "ListPolicies"))
+
+
+def read_file(path):
+    with open(path) as f:
+        return f.read()
+
+
+POLKITD = "/usr/lib/polkit-1/polkitd"
+
+
+@needs_root
+@unittest.skipUnless(os.path.exists(POLKITD), "polkitd is not installed")
+class RealPolkit(BusTest):
+    """Debian's polkitd on the private bus, with our actions and a rule of an administrator's."""
+    daemon = FAKE
+    args = ["--backend=lsm"]
+    include = Polkit.include
+    RULE = """polkit.addRule(function(action, subject) {
+    if (subject.user == "nobody" && (action.id == "org.revshell1.inspect" ||
+                                     action.id == "org.revshell1.set-mode"))
+        return polkit.Result.YES;
+});
+"""
+
+    def test_a_rule(self):
+        for name, file, text in (
+                ("rules", "10-nobody.rules", self.RULE),
+                ("actions", "org.revshell1.policy",
+                 read_file(os.path.join(SOURCE, "dbus/org.revshell1.policy")))):
+            os.mkdir(os.path.join(self.dir, name))
+            with open(os.path.join(self.dir, name, file), "w") as f:
+                f.write(text)
+        # its folders are fixed, so it gets others mounted there
+        self.start(["unshare", "--mount", "sh", "-euc", """
+            mount --bind "$1/rules" /etc/polkit-1/rules.d
+            mount --bind "$1/rules" /usr/share/polkit-1/rules.d
+            mount --bind "$1/actions" /usr/share/polkit-1/actions
+            exec "$0" --no-debug""", POLKITD, self.dir],
+                   env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.address))
+        self.wait_owned("org.freedesktop.PolicyKit1")
+
+        def nobody(*args):
+            r = self.busctl("call", NAME, PATH, MANAGER, *args, prefix=NOBODY)
+            self.assertTrue(r.code == 0 or "Access denied" in r.err, r)
+            return r.code == 0
+        self.assertTrue(nobody("ListPolicies"))
+        self.assertTrue(nobody("SetEnforce", "b", "true"))
+        self.assertEqual(self.get("Mode"), "enforce")
+        self.assertFalse(nobody("SetEnforce", "b", "false"))
+        self.assertFalse(nobody("Reload", "a{sv}", "0"))
+        self.assertFalse(nobody("RemovePolicy", "sa{sv}", "one", "0"))
+        self.assertEqual((self.get("Mode"), self.get("NPolicies")), ("enforce", 2))
 
 
 class ActionsFile(unittest.TestCase):
