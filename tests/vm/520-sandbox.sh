@@ -60,10 +60,18 @@ many() {
 		    - matchBinaries: [{operator: In, values: ["$TARGET"]}]
 	END
 }
-# state KEY [PID]: a line of /proc/PID/status, of the daemon's by default.
 state() {
-	sed -n "s/^$1:[[:space:]]*//p" "/proc/${2:-$daemon_pid}/status"
+	sed -n "s/^$1:[[:space:]]*//p" "/proc/$2/status"
 }
+# confinement PID: filter, no_new_privs, capabilities and their bounds, as the kernel tells them.
+confinement() {
+	local key
+
+	for key in Seccomp NoNewPrivs CapPrm CapBnd; do
+		state "$key" "$1"
+	done | paste -sd ' '
+}
+# The process that loads programs.
 loader() {
 	local pid
 
@@ -75,63 +83,50 @@ attached() {
 	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 --json=short call org.revshell1 /org/revshell1 \
 		org.revshell1.Manager GetCapabilities | jq -c '.data[0].attached.data | sort'
 }
-daemon_denies() {
-	case $backend in
-	kprobe) return 1 ;;
-	esac
-}
-
 marker_policy
 # In log mode whatever enforce would refuse is told; none is. Then without that net.
-for backend in lsm fmod-ret kprobe; do
-	# CAP_BPF, CAP_PERFMON; CAP_SYS_ADMIN for kprobes
+for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
+	backend=${run% *} mode=${run#* }
+	few
+	PIN_DIR=/sys/fs/bpf/revshell start_daemon "$T/policies" "--backend=$backend" "--sandbox=$mode" \
+		--override-fallback=monitor || exit 1
+	before=$(attached)
+	many
+	reload
+	check "$run: programs are attached" test "$(attached)" != "$before"
+	enforce on
+	PROBE=$TARGET check_allowed "$run: an exempted connect" udp4 connect 127.0.0.1 4444
+	PROBE=$TARGET check_allowed "$run: an exempted bind" udp4 bind 127.0.0.1 4445
+	if [ "$backend" != kprobe ]; then
+		PROBE=$OTHER check_denied "$run: connect" udp4 connect 127.0.0.1 4444
+		PROBE=$OTHER check_denied "$run: bind" udp4 bind 127.0.0.1 4445
+	fi
+	follow_events
+	"$TARGET" --quiet --repeat 200 udp4 connect 127.0.0.1 4446 >/dev/null
+	settle_events
+	check "$run: events come" grep -q '"function_name":"sk_alloc"' "$T/events"
+	check "$run: a policy's mode" ctl policy mode hooks monitor
+	check "$run: and back" ctl policy mode hooks default
+
+	# CAP_BPF, CAP_DAC_READ_SEARCH; CAP_BPF, CAP_PERFMON; and CAP_SYS_ADMIN for kprobes
 	loader_caps=000000c000000000
 	[ "$backend" != kprobe ] || loader_caps=000000c000200000
-	for mode in log enforce; do
-		as="$backend, $mode"
-		few
-		PIN_DIR=/sys/fs/bpf/revshell start_daemon "$T/policies" "--backend=$backend" "--sandbox=$mode" \
-			--override-fallback=monitor || exit 1
-		before=$(attached)
-		many
-		reload
-		check "$as: programs are attached" test "$(attached)" != "$before"
-		enforce on
-		PROBE=$TARGET check_allowed "$as: an exempted connect" udp4 connect 127.0.0.1 4444
-		PROBE=$TARGET check_allowed "$as: an exempted bind" udp4 bind 127.0.0.1 4445
-		if daemon_denies; then
-			PROBE=$OTHER check_denied "$as: connect" udp4 connect 127.0.0.1 4444
-			PROBE=$OTHER check_denied "$as: bind" udp4 bind 127.0.0.1 4445
-		fi
-		follow_events
-		"$TARGET" --quiet --repeat 200 udp4 connect 127.0.0.1 4446
-		settle_events
-		check "$as: events come" grep -q '"function_name":"sk_alloc"' "$T/events"
-		check "$as: policy add" ctl policy mode hooks monitor
-		check "$as: doctor" grep -q "ok \] sandbox: $mode;\|warn\] sandbox: $mode;" \
-			<(ctl doctor)
-		if [ "$mode" = enforce ]; then
-			check_equal "$as: the daemon's filter" '2 1' "$(state Seccomp) $(state NoNewPrivs)"
-			check_equal "$as: its capabilities" '0000008000000004 0000008000000004' \
-				"$(state CapPrm) $(state CapBnd)"
-			check_equal "$as: the loader's filter" '2 1' \
-				"$(state Seccomp "$(loader)") $(state NoNewPrivs "$(loader)")"
-			check_equal "$as: its capabilities" "$loader_caps $loader_caps" \
-				"$(state CapPrm "$(loader)") $(state CapBnd "$(loader)")"
-		fi
-		check "$as: it stops and disarms" ctl stop --disarm
-		wait_for 20 process_gone "$daemon_pid"
-		check "$as: so does its loader" wait_for 20 test ! -e "/sys/fs/bpf/revshell"
-		for pid in "${helper_pids[@]}"; do
-			kill "$pid" 2>/dev/null
-		done
-		helper_pids=()
-	done
+	check_equal "$run: the daemon" '2 1 0000008000000004 0000008000000004' "$(confinement "$daemon_pid")"
+	check_equal "$run: its loader" "2 1 $loader_caps $loader_caps" "$(confinement "$(loader)")"
+	ctl doctor >"$T/doctor"
+	check_match "$run: doctor" "(ok |warn)\\] sandbox: $mode; capabilities .*; loader: capabilities .*; seccomp filter;" \
+		"$T/doctor"
+
+	[ "$backend" = kprobe ] || PROBE=$OTHER check_denied "$run: connect again" udp4 connect 127.0.0.1 4444
+	check "$run: it stops and disarms" ctl stop --disarm
+	wait_for 20 process_gone "$daemon_pid"
+	check "$run: nothing is denied then" wait_for 20 "$OTHER" --quiet udp4 connect 127.0.0.1 4444
+	kill "${helper_pids[@]}" 2>/dev/null
+	helper_pids=()
 done
 check_equal 'no call was outside of the filter' '' "$(grep '^Sandbox: ' "$T/daemon.log" | head -n 5)"
 
 # Without the loader what is in force stays, and what asks for no further program is taken.
-backend=lsm
 few
 start_daemon "$T/policies" --backend=lsm || exit 1
 enforce on
