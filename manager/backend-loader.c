@@ -95,6 +95,9 @@ int backend_loader_attach(struct backend *b, size_t i, char **reason)
 
 	if (send(b->loader.socket, &number, sizeof(number), MSG_NOSIGNAL) < 0 ||
 	    recv(b->loader.socket, &a, sizeof(a), 0) != sizeof(a)) {
+		/* an answer that comes late must not be taken for that to another question */
+		closep(&b->loader.socket);
+		b->loader.socket = -EBADF;
 		backend_reason(reason,
 			       "program %s is needed, and the process that loads programs is "
 			       "gone: restart revshelld",
@@ -126,7 +129,7 @@ void backend_loader_done(struct backend *b)
 {
 	if (b->loader.pid <= 0)
 		return;
-	close(b->loader.socket);
+	closep(&b->loader.socket);
 	while (waitpid(b->loader.pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

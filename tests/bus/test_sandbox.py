@@ -4,13 +4,13 @@
 That no test of the others makes a call outside of the filter is checked by harness.py."""
 import os
 import signal
+import sys
 import unittest
 
 from harness import FAKE, SANDBOX_OFF, BusTest, needs_root, policy, wait_for
 
 
 @needs_root
-@unittest.skipIf(SANDBOX_OFF, "built with sanitizers, which make calls of their own")
 class Sandbox(BusTest):
     daemon = FAKE
     args = ["--backend=lsm"]
@@ -96,4 +96,7 @@ class Sandbox(BusTest):
 
 
 if __name__ == "__main__":
+    if SANDBOX_OFF:
+        print("built with sanitizers, which make calls of their own")
+        sys.exit(77)
     unittest.main()
