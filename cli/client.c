@@ -243,15 +243,20 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		const char *name;
 		char **text;
 	} texts[] = {
-		{"Version", &s->version},	  {"Mode", &s->mode},
-		{"EffectiveMode", &s->effective}, {"Backend", &s->backend},
-		{"SelfTest", &s->self_test},	  {"Sandbox", &s->sandbox},
-		{"PolicySetDigest", &s->digest},  {"LastReloadError", &s->reload_error},
+		{"Version", &s->version},
+		{"Mode", &s->mode},
+		{"EffectiveMode", &s->effective},
+		{"Backend", &s->backend},
+		{"SelfTest", &s->self_test},
+		{"PolicySetDigest", &s->digest},
+		{"LastReloadError", &s->reload_error},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (strcmp(name, texts[i].name) == 0)
 			return read_text(m, texts[i].text);
+	if (strcmp(name, "Sandbox") == 0)
+		return read_text(m, &s->sandbox);
 	if (strcmp(name, "Generation") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->generation);
 	if (strcmp(name, "LastReloadUSec") == 0)

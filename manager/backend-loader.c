@@ -27,9 +27,10 @@ static void serve(struct backend *b, int socket)
 		_cleanup_free_ char *reason = NULL;
 		struct answer a = {.error = -EINVAL};
 
-		if (i < n_backend_programs && backend_program_belongs(b, &backend_programs[i]) &&
-		    !b->links[i])
-			a.error = backend_attach_here(b, i, &reason);
+		/* one that is attached already could not be pinned, the last time */
+		if (i < n_backend_programs && backend_program_belongs(b, &backend_programs[i]))
+			a.error = b->links[i] ? backend_pin_link(b, i)
+					      : backend_attach_here(b, i, &reason);
 		if (reason)
 			strncpy(a.reason, reason, sizeof(a.reason) - 1);
 		if (send(socket, &a, sizeof(a), MSG_NOSIGNAL) < 0)

@@ -20,7 +20,8 @@ struct kept {
 };
 
 struct symbols {
-	FILE *kallsyms; /* opened by a daemon that may still see the addresses; NULL: there is none */
+	FILE *kallsyms; /* opened by a daemon that may still see the addresses; NULL: there is none
+			 */
 	struct kept *kept;
 };
 

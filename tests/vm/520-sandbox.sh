@@ -8,58 +8,37 @@
 TARGET=$(copy_probe "$T/bin/target")
 OTHER=$(copy_probe "$T/bin/other")
 
+# entry CALL ARGUMENT SELECTOR...
+entry() {
+	printf '  - {call: %s, syscall: false, args: [{%s}], selectors: [{%s}]}\n' "$1" "$2" "${*:3}"
+}
+# denied PORT: all but one program are refused it.
+denied() {
+	printf '%s, ' "matchBinaries: [{operator: NotIn, values: [\"$TARGET\"]}]" \
+		"matchArgs: [{index: 1, operator: SPort, values: [\"$1\"]}]"
+	printf 'matchActions: [{action: Override, argError: -13}]'
+}
 # few, many: what asks for no program on demand, and for as many as there are.
 few() {
-	policy hooks.yaml <<-END
-		apiVersion: cilium.io/v1alpha1
-		kind: TracingPolicy
-		metadata:
-		  name: hooks
-		spec:
-		  kprobes:
-		  - call: security_socket_connect
-		    syscall: false
-		    args: [{index: 1, type: sockaddr}]
-		    selectors:
-		    - matchBinaries: [{operator: NotIn, values: ["$TARGET"]}]
-		      matchArgs: [{index: 1, operator: SPort, values: ["4444"]}]
-		      matchActions: [{action: Override, argError: -13}]
-	END
+	{
+		printf '%s\n' 'apiVersion: cilium.io/v1alpha1' 'kind: TracingPolicy' 'metadata: {name: hooks}' \
+			'spec:' '  kprobes:'
+		entry security_socket_connect 'index: 1, type: sockaddr' "$(denied 4444)"
+	} | policy hooks.yaml
 }
 many() {
+	local mine="matchBinaries: [{operator: In, values: [\"$TARGET\"]}]"
+
 	few
-	cat >>"$T/policies/hooks.yaml" <<-END
-		  - call: security_socket_bind
-		    syscall: false
-		    args: [{index: 1, type: sockaddr}]
-		    selectors:
-		    - matchBinaries: [{operator: NotIn, values: ["$TARGET"]}]
-		      matchArgs: [{index: 1, operator: SPort, values: ["4445"]}]
-		      matchActions: [{action: Override, argError: -13}]
-		  - call: security_socket_sendmsg
-		    syscall: false
-		    args: [{index: 0, type: socket}]
-		    selectors:
-		    - matchArgs: [{index: 0, operator: DPort, values: ["4446"]}]
-		  - call: tcp_close
-		    syscall: false
-		    args: [{index: 0, type: sock}]
-		    selectors:
-		    - matchArgs: [{index: 0, operator: DPort, values: ["4446"]}]
-		  - call: inet_csk_listen_start
-		    syscall: false
-		    args: [{index: 0, type: sock}]
-		    selectors:
-		    - matchArgs: [{index: 0, operator: SPort, values: ["4446"]}]
-		  - call: sk_alloc
-		    syscall: false
-		    return: true
-		    args: [{index: 1, type: int}]
-		    returnArg: {index: 0, type: sock}
-		    selectors:
-		    - matchBinaries: [{operator: In, values: ["$TARGET"]}]
-	END
+	{
+		entry security_socket_bind 'index: 1, type: sockaddr' "$(denied 4445)"
+		entry security_socket_sendmsg 'index: 0, type: socket' "$mine"
+		entry tcp_close 'index: 0, type: sock' "$mine"
+		entry inet_csk_listen_start 'index: 0, type: sock' "$mine"
+		entry tcp_set_state 'index: 0, type: sock' "$mine"
+	} >>"$T/policies/hooks.yaml"
 }
+# state KEY PID: a line of /proc/PID/status.
 state() {
 	sed -n "s/^$1:[[:space:]]*//p" "/proc/$2/status"
 }
@@ -111,9 +90,9 @@ for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
 		PROBE=$OTHER check_denied "$run: bind" udp4 bind 127.0.0.1 4445
 	fi
 	follow_events
-	"$TARGET" --quiet --repeat 200 udp4 connect 127.0.0.1 4446 >/dev/null
+	"$TARGET" --quiet --repeat 200 tcp4 connect 127.0.0.1 4446 >/dev/null
 	settle_events
-	check "$run: events come" grep -q '"function_name":"sk_alloc"' "$T/events"
+	check "$run: events come" grep -q '"function_name":"tcp_close"' "$T/events"
 	check "$run: a policy's mode" ctl policy mode hooks monitor
 	check "$run: and back" ctl policy mode hooks default
 
