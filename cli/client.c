@@ -295,6 +295,8 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (strcmp(name, texts[i].name) == 0)
 			return read_text(m, texts[i].text);
+	if (strcmp(name, "Sandbox") == 0)
+		return read_text(m, &s->sandbox);
 	if (strcmp(name, "Generation") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->generation);
 	if (strcmp(name, "RollbackAtUSec") == 0)
@@ -363,6 +365,7 @@ void ctl_state_done(struct ctl_state *s)
 	free(s->effective);
 	free(s->backend);
 	free(s->self_test);
+	free(s->sandbox);
 	free(s->digest);
 	free(s->reload_error);
 	free(s->mode_source);

@@ -119,6 +119,9 @@ static int ask_daemon(struct ctl *c, struct report *report)
 		     *s.self_test ? s.self_test : "not told", s.n_policies) < 0)
 		text = NULL;
 	r = text ? on_finding(&(struct doctor_finding){state, "daemon", text, ""}, report) : -1;
+	/* a daemon that was asked about its host has said it then */
+	if (r >= 0 && s.sandbox && !c->host)
+		r = doctor_judge_sandbox(s.sandbox, on_finding, report);
 	if (r >= 0 && *s.reload_error)
 		r = on_finding(&(struct doctor_finding){DOCTOR_FAIL, "reload", s.reload_error,
 							"the rule set before it is in force"},

@@ -13,51 +13,63 @@
 /* So many descriptors are open at once while inode numbers are learned. */
 #define BATCH 256
 
-/* Runs an iterator and returns all that it writes, at most size bytes. */
-static ssize_t run_iterator(struct bpf_program *prog, bool own_task, void *buf, size_t size)
+static struct bpf_link *attach_iterator(struct bpf_program *prog, bool own_task)
 {
 	union bpf_iter_link_info info = {.task = {.pid = getpid()}};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_link *link = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	ssize_t total = 0;
 
 	if (own_task)
 		link = bpf_program__attach_iter(prog, &opts);
 	/* before 6.1 the iterator cannot be told which task; the program looks for it anyway */
-	if (!link)
-		link = bpf_program__attach_iter(prog, NULL);
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
+	return link ? link : bpf_program__attach_iter(prog, NULL);
+}
+
+/* Runs an iterator and returns all that it writes, at most size bytes. */
+static ssize_t run_iterator(const struct bpf_link *link, void *buf, size_t size)
+{
+	_cleanup_close_ int fd = bpf_iter_create(bpf_link__fd(link));
+	ssize_t total = 0;
+
 	if (fd < 0)
-		total = -errno;
-	while (total >= 0 && (size_t)total < size) {
+		return fd;
+	while ((size_t)total < size) {
 		ssize_t n = read(fd, (char *)buf + total, size - total);
 
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)
-			total = -errno;
-		if (n <= 0)
+			return -errno;
+		if (n == 0)
 			break;
 		total += n;
 	}
-	bpf_link__destroy(link);
 	return total;
 }
 
 int backend_learn_host(struct backend *b, struct revshell_host *ret_host)
 {
+	struct bpf_link *link = attach_iterator(b->skel->progs.rs_host, false);
 	struct revshell_host host = {};
-	ssize_t n = run_iterator(b->skel->progs.rs_host, false, &host, sizeof(host));
+	ssize_t n;
 
+	if (!link)
+		return -errno;
+	n = run_iterator(link, &host, sizeof(host));
+	bpf_link__destroy(link);
 	if (n < 0)
 		return n;
 	if (n != sizeof(host))
 		return -ESRCH;
 	*ret_host = host;
 	return 0;
+}
+
+int backend_files_prepare(struct backend *b)
+{
+	if (!b->files_iterator)
+		b->files_iterator = attach_iterator(b->skel->progs.rs_files, true);
+	return b->files_iterator ? 0 : -errno;
 }
 
 /*
@@ -111,7 +123,9 @@ static int learn_batch(struct backend *b, struct ruleset_path **paths, size_t n,
 				     "finds it",
 				     paths[i]->path, strerror(errno));
 	}
-	size = run_iterator(b->skel->progs.rs_files, true, ids, max * sizeof(*ids));
+	size = backend_files_prepare(b);
+	if (size == 0)
+		size = run_iterator(b->files_iterator, ids, max * sizeof(*ids));
 	for (ssize_t k = 0; k < size / (ssize_t)sizeof(*ids); k++) {
 		for (size_t i = 0; i < n; i++) {
 			if (fds[i] < 0 || ids[k].fd != (uint32_t)fds[i])

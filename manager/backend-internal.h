@@ -65,8 +65,14 @@ struct backend {
 	struct maps_outer outer;
 	struct maps_slot slots[REVSHELL_SLOTS];
 	struct revshell_secret secret;
-	uint64_t host_ns[NS_MAX];		       /* inode numbers; 0: not known */
-	struct bpf_link *links[BACKEND_MAX_LINKS];     /* by index into backend_programs */
+	uint64_t host_ns[NS_MAX];		   /* inode numbers; 0: not known */
+	struct bpf_link *links[BACKEND_MAX_LINKS]; /* by index into backend_programs */
+	struct bpf_link *files_iterator;	   /* over the daemon's descriptors */
+	struct backend_loader {
+		pid_t pid; /* 0: there is none, and programs are loaded here */
+		int socket;
+		bool attached[BACKEND_MAX_LINKS]; /* by it */
+	} loader;
 	struct revshell_bpf *extra[BACKEND_MAX_LINKS]; /* objects of programs loaded on demand */
 	struct ring_buffer *ring;
 	uint64_t generation; /* current one; 0: none yet */
@@ -88,6 +94,9 @@ int backend_selftest(struct backend *b, char **ret_reason);
  * programs will see them. A path that cannot be opened stays without, so it exempts nothing.
  */
 int backend_learn_files(struct backend *b, struct ruleset *rs, struct diag *d);
+
+/* Attaches the iterator that learning files takes, once and for all. */
+int backend_files_prepare(struct backend *b);
 
 /* The host's mount namespace, by the first process, and the generation in force. */
 int backend_learn_host(struct backend *b, struct revshell_host *ret_host);
@@ -111,6 +120,16 @@ int backend_load_object(struct backend *b, const struct backend_program *wanted,
 
 /* Attaches what a rule set needs that is not attached yet; NULL: what is always needed. */
 int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **reason);
+
+/* Loads if need be, attaches and pins one program, in this process. */
+int backend_attach_here(struct backend *b, size_t i, char **reason);
+
+/* Whether a program is attached, by whichever process. */
+bool backend_program_is_attached(const struct backend *b, size_t i);
+
+/* backend-loader.c */
+int backend_loader_attach(struct backend *b, size_t i, char **reason);
+void backend_loader_done(struct backend *b);
 
 /* backend-pins.c. The descriptors of the maps that are kept across daemons come from there. */
 uint64_t backend_object_hash(void);

@@ -312,8 +312,9 @@ void backend_pins_sweep(struct backend *b)
 	if (!b->pins.active)
 		return;
 	for (size_t i = 0; i < n_backend_programs; i++)
-		if (!b->links[i] && pin_path(path, sizeof(path), b->pins.dir, "link_",
-					     backend_programs[i].name) == 0)
+		if (!backend_program_is_attached(b, i) &&
+		    pin_path(path, sizeof(path), b->pins.dir, "link_", backend_programs[i].name) ==
+			    0)
 			unlink(path);
 }
 

@@ -239,7 +239,7 @@ fail:
 	return r;
 }
 
-static int attach_program(struct backend *b, size_t i, char **reason)
+int backend_attach_here(struct backend *b, size_t i, char **reason)
 {
 	const struct backend_program *p = &backend_programs[i];
 	struct revshell_bpf *skel = b->skel;
@@ -269,6 +269,11 @@ static int attach_program(struct backend *b, size_t i, char **reason)
 	return r;
 }
 
+bool backend_program_is_attached(const struct backend *b, size_t i)
+{
+	return b->links[i] || b->loader.attached[i];
+}
+
 static bool is_needed(const struct backend_program *p, const struct ruleset *rs)
 {
 	if (p->track_sock)
@@ -284,11 +289,12 @@ int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **re
 		const struct backend_program *p = &backend_programs[i];
 		int r;
 
-		if (b->links[i] || !backend_program_belongs(b, p))
+		if (backend_program_is_attached(b, i) || !backend_program_belongs(b, p))
 			continue;
 		if (p->on_demand && !(rs && is_needed(p, rs)))
 			continue;
-		r = attach_program(b, i, reason);
+		r = b->loader.pid ? backend_loader_attach(b, i, reason)
+				  : backend_attach_here(b, i, reason);
 		if (r < 0)
 			return r;
 	}
@@ -300,7 +306,8 @@ uint64_t backend_attached_hooks(const struct backend *b)
 	uint64_t hooks = 0;
 
 	for (size_t i = 0; i < n_backend_programs; i++)
-		if (b->links[i] && backend_programs[i].hook < REVSHELL_HOOK_MAX)
+		if (backend_program_is_attached(b, i) &&
+		    backend_programs[i].hook < REVSHELL_HOOK_MAX)
 			hooks |= 1ULL << backend_programs[i].hook;
 	return hooks;
 }

@@ -303,6 +303,8 @@ void backend_close(struct backend *b)
 	if (!b)
 		return;
 	ring_buffer__free(b->ring);
+	backend_loader_done(b);
+	bpf_link__destroy(b->files_iterator);
 	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
 		bpf_link__destroy(b->links[i]);
 	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)

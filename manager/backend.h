@@ -10,6 +10,7 @@
 #include "diag.h"
 #include "revshell-abi.h"
 #include "ruleset.h"
+#include "sandbox.h"
 
 enum backend_kind {
 	BACKEND_AUTO,
@@ -92,6 +93,15 @@ bool backend_left_mode(const struct backend *b, enum revshell_mode *ret_mode);
  * what another daemon left. 0 or -errno; then nothing outlives this daemon but what did before.
  */
 int backend_settle(struct backend *b);
+
+/*
+ * Before the daemon enters its sandbox: leaves the loading of programs to a process of its own, in
+ * a sandbox of its own. Nothing with SANDBOX_OFF or without a kernel. 0 or -errno.
+ */
+int backend_confine(struct backend *b, enum sandbox_mode mode);
+
+/* That process; 0: there is none; -ESRCH: it has ended. */
+pid_t backend_loader_pid(const struct backend *b);
 
 /* Whether all that is attached is pinned, and so outlives the daemon. */
 bool backend_is_persistent(const struct backend *b);

@@ -11,6 +11,40 @@ static int on_finding(const struct doctor_finding *f, void *userdata)
 				     f->text, f->hint);
 }
 
+/* "enforce; capabilities ...", as the kernel tells it, of the daemon and of its loader. */
+static char *describe_sandbox(const struct manager *m)
+{
+	pid_t loader = backend_loader_pid(m->backend);
+	_cleanup_free_ char *own = sandbox_describe(0);
+	_cleanup_free_ char *of_loader = loader > 0 ? sandbox_describe(loader) : NULL;
+	char *text;
+
+	if (asprintf(&text, "%s; %s%s%s", sandbox_mode_name(m->sandbox),
+		     own ? own : "what is in force cannot be seen",
+		     of_loader	  ? "; loader: "
+		     : loader < 0 ? "; loader: gone, no further program can be loaded"
+				  : "",
+		     of_loader ? of_loader : "") < 0)
+		return NULL;
+	return text;
+}
+
+static int find_sandbox(const struct manager *m, sd_bus_message *reply)
+{
+	_cleanup_free_ char *text = describe_sandbox(m);
+
+	return text ? doctor_judge_sandbox(text, on_finding, reply) : -ENOMEM;
+}
+
+int bus_property_sandbox(sd_bus *bus, const char *path, const char *interface, const char *property,
+			 sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+	_cleanup_free_ char *text = describe_sandbox(b->manager);
+
+	return text ? sd_bus_message_append(reply, "s", text) : -ENOMEM;
+}
+
 int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const struct bus *b = userdata;
@@ -31,6 +65,8 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		r = sd_bus_message_open_container(reply, 'a', "(ssss)");
 	if (r >= 0)
 		r = doctor_run(&options, on_finding, reply);
+	if (r >= 0)
+		r = find_sandbox(b->manager, reply);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return bus_send_and_unref(reply, r);

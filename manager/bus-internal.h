@@ -80,6 +80,8 @@ int bus_open_list(sd_bus_message *reply, const char *key);
 int bus_close_list(sd_bus_message *reply, int r);
 int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_property_sandbox(sd_bus *bus, const char *path, const char *interface, const char *property,
+			 sd_bus_message *reply, void *userdata, sd_bus_error *error);
 
 /* bus-simulate.c */
 int bus_method_simulate(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -2,6 +2,18 @@
 /* org.freedesktop.LogControl1: what "systemctl service-log-level" speaks to. */
 #include "bus-internal.h"
 
+/* What is logged no more is told before it ends. */
+static int log_change(struct bus *b, sd_bus_message *m, const char *what, const char *value,
+		      sd_bus_error *error)
+{
+	struct manager_who who;
+	int r = bus_check_caller(m, &who, error);
+
+	if (r >= 0)
+		manager_log_change(b->manager, LOG_NOTICE, &who, "%s %s", what, value);
+	return r;
+}
+
 static int get_level(sd_bus *c, const char *path, const char *interface, const char *property,
 		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -15,7 +27,7 @@ static int set_level(sd_bus *c, const char *path, const char *interface, const c
 {
 	struct bus *b = userdata;
 	const char *s;
-	int r;
+	int r, level;
 
 	r = sd_bus_message_read(value, "s", &s);
 	if (r < 0)
@@ -23,8 +35,11 @@ static int set_level(sd_bus *c, const char *path, const char *interface, const c
 	r = log_level_parse(s);
 	if (r < 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Bad log level '%s'", s);
-	b->log->max_level = r;
-	return 0;
+	level = b->log->max_level;
+	b->log->max_level = MAX(level, r);
+	r = log_change(b, value, "Log level", s, error);
+	b->log->max_level = r < 0 ? level : log_level_parse(s);
+	return r;
 }
 
 static int get_target(sd_bus *c, const char *path, const char *interface, const char *property,
@@ -40,7 +55,7 @@ static int set_target(sd_bus *c, const char *path, const char *interface, const 
 {
 	struct bus *b = userdata;
 	const char *s;
-	int r;
+	int r, target;
 
 	r = sd_bus_message_read(value, "s", &s);
 	if (r < 0)
@@ -49,8 +64,11 @@ static int set_target(sd_bus *c, const char *path, const char *interface, const 
 	if (r < 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "Bad log target '%s'",
 					 s);
-	b->log->target = (enum log_target)r;
-	return 0;
+	target = r;
+	r = log_change(b, value, "Log target", s, error);
+	if (r >= 0)
+		b->log->target = (enum log_target)target;
+	return r;
 }
 
 static int get_identifier(sd_bus *c, const char *path, const char *interface, const char *property,

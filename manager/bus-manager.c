@@ -381,6 +381,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_PROPERTY("Features", "as", bus_property_features, 0, CONST),
 	SD_BUS_PROPERTY("Backend", "s", property_backend, 0, CONST),
 	SD_BUS_PROPERTY("SelfTest", "s", property_self_test, 0, CONST),
+	SD_BUS_PROPERTY("Sandbox", "s", bus_property_sandbox, 0, 0),
 	SD_BUS_PROPERTY("RollbackAtUSec", "t", bus_property_rollback_at, 0, CHANGES),
 	SD_BUS_PROPERTY("Generation", "t", property_generation, 0, CHANGES),
 	SD_BUS_PROPERTY("NPolicies", "u", property_n_policies, 0, CHANGES),

@@ -258,6 +258,11 @@ int bus_new(sd_event *event, struct manager *manager, struct log *log, const cha
 	return 0;
 }
 
+void bus_allow_group(struct bus *b, gid_t gid)
+{
+	polkit_allow_group(b->polkit, gid);
+}
+
 void bus_free(struct bus *b)
 {
 	if (!b)

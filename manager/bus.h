@@ -31,5 +31,8 @@ typedef void (*bus_settled_fn)(void *userdata);
  */
 int bus_new(sd_event *event, struct manager *manager, struct log *log, const char *where,
 	    bus_settled_fn settled, void *userdata, struct bus **ret_bus);
+/* As polkit_allow_group(). */
+void bus_allow_group(struct bus *b, gid_t gid);
+
 void bus_free(struct bus *b);
 DEFINE_CLEANUP(struct bus *, bus_free)

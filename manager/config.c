@@ -62,6 +62,8 @@ enum {
 	OPT_MODE,
 	OPT_PIN_DIR,
 	OPT_FALLBACK,
+	OPT_SANDBOX,
+	OPT_ALLOW_GROUP,
 	OPT_STOP_DISARM,
 	OPT_LOG_LEVEL,
 	OPT_CONFIG,
@@ -81,6 +83,8 @@ static const struct option long_options[] = {
 	{"mode", required_argument, NULL, OPT_MODE},
 	{"override-fallback", required_argument, NULL, OPT_FALLBACK},
 	{"pin-dir", required_argument, NULL, OPT_PIN_DIR},
+	{"sandbox", required_argument, NULL, OPT_SANDBOX},
+	{"allow-group", required_argument, NULL, OPT_ALLOW_GROUP},
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"config", required_argument, NULL, OPT_CONFIG},
@@ -109,6 +113,10 @@ void config_print_help(void)
 	       "                     Where the backend cannot deny: none, sigkill or monitor\n"
 	       "  --pin-dir=DIR      Where enforcement outlives the daemon, or none "
 	       "(default: " PIN_DIR ")\n"
+	       "  --sandbox=MODE     enforce, log or off: what the daemon itself may do (default: "
+	       "enforce)\n"
+	       "  --allow-group=GROUP\n"
+	       "                     Members may look, and strengthen, without polkit\n"
 	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
 	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
 	       "  --journal-events=WHICH\n"
@@ -172,6 +180,13 @@ static int set_value(struct config *c, int opt, const char *arg, const char **re
 	case OPT_PIN_DIR:
 		*ret_wanted = "a path, or none";
 		return set_path(&c->pin_dir, arg);
+	case OPT_SANDBOX:
+		*ret_wanted = "enforce, log or off";
+		c->sandbox = sandbox_mode_parse(arg);
+		return c->sandbox == SANDBOX_MODE_MAX ? -EINVAL : 0;
+	case OPT_ALLOW_GROUP:
+		*ret_wanted = "a group's name or number";
+		return *arg ? set_string(&c->allow_group, arg) : -EINVAL;
 	case OPT_LOG_LEVEL:
 		*ret_wanted = "emerg .. debug, or 0 .. 7";
 		r = log_level_parse(arg);
@@ -266,6 +281,7 @@ static const struct {
 	const char *key;
 	int opt;
 } conf_keys[] = {
+	{"AllowGroup", OPT_ALLOW_GROUP},
 	{"Backend", OPT_BACKEND},
 	{"Bus", OPT_BUS},
 	{"ExportFile", OPT_EXPORT_FILE},
@@ -279,6 +295,7 @@ static const struct {
 	{"OverrideFallback", OPT_FALLBACK},
 	{"PinDirectory", OPT_PIN_DIR},
 	{"PolicyDirectory", OPT_POLICY_DIR},
+	{"Sandbox", OPT_SANDBOX},
 };
 
 static int conf_pair(const char *section, const char *key, const char *value,
@@ -432,5 +449,6 @@ void config_done(struct config *c)
 	free(c->pin_dir);
 	free(c->sinks.export_file);
 	free(c->sinks.metrics_file);
+	free(c->allow_group);
 	*c = (struct config){};
 }

@@ -25,7 +25,9 @@ struct config {
 	enum revshell_mode mode;
 	const char *mode_source; /* "option", "kernel", or NULL: mode is the default */
 	char *pin_dir;		 /* NULL: pin nothing */
-	bool stop_disarm;	 /* only remove the pins and exit */
+	enum sandbox_mode sandbox;
+	char *allow_group; /* name or number, or NULL */
+	bool stop_disarm;  /* only remove the pins and exit */
 	int log_level;
 	struct sink_config sinks;
 	bool help; /* only print and exit */

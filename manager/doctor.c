@@ -291,6 +291,20 @@ static int check_pins(struct doctor *d)
 	return tell(d, DOCTOR_OK, "pins", NULL, "%s is root's alone", dir);
 }
 
+int doctor_judge_sandbox(const char *text, doctor_fn fn, void *userdata)
+{
+	struct doctor_finding f = {DOCTOR_OK, "sandbox", text, ""};
+
+	if (strstr(text, "loader: gone")) {
+		f.state = DOCTOR_FAIL;
+		f.hint = "systemctl restart revshelld";
+	} else if (strncmp(text, "enforce;", 8) != 0 || !strstr(text, "; seccomp filter")) {
+		f.state = DOCTOR_WARN;
+		f.hint = "start revshelld with --sandbox=enforce, which is the default";
+	}
+	return fn(&f, userdata);
+}
+
 int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata)
 {
 	static int (*const checks[])(struct doctor * d) = {

@@ -32,5 +32,8 @@ struct doctor_options {
 	const char *pin_dir; /* NULL: the default */
 };
 
+/* What to think of a daemon's property Sandbox. */
+int doctor_judge_sandbox(const char *text, doctor_fn fn, void *userdata);
+
 /* Looks at everything. Returns 0, or what fn returned. */
 int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* revshelld: reads its options, loads policies, opens the backend, and runs the event loop. */
+#include <grp.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "log.h"
 #include "manager.h"
 #include "mode.h"
+#include "sandbox.h"
 
 /* Exit statuses, as in revshelld(8). */
 enum {
@@ -168,6 +170,29 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	return 0;
 }
 
+/* From here on, what others send is dealt with by a process that can do little else. */
+static int confine(struct daemon *d)
+{
+	_cleanup_free_ char *found = NULL;
+	const char *step = "start the process that loads programs";
+	int r;
+
+	r = backend_confine(d->manager->backend, d->config.sandbox);
+	if (r >= 0)
+		r = sandbox_enter(SANDBOX_DAEMON, d->config.sandbox, &step);
+	if (r < 0) {
+		log_error(&d->log, "Failed to enter the sandbox: cannot %s: %s; see --sandbox",
+			  step, strerror(-r));
+		return EXIT_OTHER;
+	}
+	found = sandbox_describe(0);
+	d->manager->sandbox = d->config.sandbox;
+	log_print(&d->log, d->config.sandbox == SANDBOX_ENFORCE ? LOG_INFO : LOG_NOTICE,
+		  "Sandbox %s: %s", sandbox_mode_name(d->config.sandbox),
+		  found ? found : "what is in force cannot be seen");
+	return 0;
+}
+
 static int disarm(struct daemon *d)
 {
 	int r = d->config.pin_dir ? backend_disarm(d->config.pin_dir) : 0;
@@ -182,12 +207,40 @@ static int disarm(struct daemon *d)
 	return 0;
 }
 
+/* A name or a number. Nothing that files may say keeps the daemon from its work. */
+static bool find_group(const struct daemon *d, gid_t *ret_gid)
+{
+	const char *name = d->config.allow_group;
+	const struct group *g;
+	unsigned long number;
+	char *end;
+
+	if (!name)
+		return false;
+	errno = 0;
+	number = strtoul(name, &end, 10);
+	if (*name >= '0' && *name <= '9' && !*end && errno == 0 && number < UINT32_MAX) {
+		*ret_gid = (gid_t)number;
+		return true;
+	}
+	g = getgrnam(name); /* NOLINT(concurrency-mt-unsafe): there is one thread */
+	if (!g)
+		log_warning(&d->log,
+			    "AllowGroup=%s: there is no such group, so nobody is let by it", name);
+	else
+		*ret_gid = g->gr_gid;
+	return g;
+}
+
 static int run(struct daemon *d)
 {
 	struct policy_set set = {};
 	struct diag diag = {};
+	bool have_group;
+	gid_t gid = 0;
 	int r;
 
+	have_group = find_group(d, &gid);
 	r = setup_loop(d);
 	if (r < 0) {
 		log_error(&d->log, "Failed to set up the event loop: %s", strerror(-r));
@@ -196,9 +249,13 @@ static int run(struct daemon *d)
 	r = start_manager(d, &diag, &set);
 	policy_set_done(&set);
 	diag_done(&diag);
+	if (r == 0)
+		r = confine(d);
 	if (r != 0)
 		return r;
 	r = bus_new(d->event, d->manager, &d->log, d->config.bus, on_settled, d, &d->bus);
+	if (r >= 0 && have_group)
+		bus_allow_group(d->bus, gid);
 	if (r >= 0)
 		r = sd_event_loop(d->event);
 	if (r < 0) {

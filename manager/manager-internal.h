@@ -12,11 +12,6 @@
 /* sd-event handler of the backend's descriptor; userdata is the struct manager. */
 int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 
-/* Every change is logged with who asked for it. id: one of messages.h, or NULL. */
-void manager_log_message(const struct manager *m, int level, const char *id,
-			 const struct manager_who *who, const char *fmt, ...) _printf_(5, 6);
-#define manager_log_change(m, level, who, ...) manager_log_message(m, level, NULL, who, __VA_ARGS__)
-
 /* manager-told.c: what is told at a bounded rate. After each turn of events; timers do the rest. */
 int manager_told_init(struct manager *m);
 void manager_told_done(struct manager *m);

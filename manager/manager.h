@@ -91,6 +91,7 @@ struct manager {
 	char *const *dirs; /* not owned */
 	size_t n_dirs;
 	enum policy_fallback fallback; /* of policies that name none, where nothing can be denied */
+	enum sandbox_mode sandbox;     /* that the daemon has entered */
 	bool may_be_empty; /* a set without policies is fine as long as none were loaded */
 	struct backend *backend;
 	sd_event_source *events_source;
@@ -152,6 +153,11 @@ int manager_set_backend(struct manager *m, struct backend *b);
  * only. On error the generation in force stays whole.
  */
 int manager_commit(struct manager *m, struct policy_set *set, struct diag *d);
+
+/* Every change is logged with who asked for it. id: one of messages.h, or NULL. */
+void manager_log_message(const struct manager *m, int level, const char *id,
+			 const struct manager_who *who, const char *fmt, ...) _printf_(5, 6);
+#define manager_log_change(m, level, who, ...) manager_log_message(m, level, NULL, who, __VA_ARGS__)
 
 /* Reads, compiles and publishes anew: all or nothing. last_error tells the outcome. */
 int manager_reload(struct manager *m, const struct manager_who *who, struct diag *d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether a caller who is not root may: asked of polkit, without waiting for the answer.
+ * Whether a caller who is not root may: by the group that is let, else asked of polkit, without
+ * waiting for the answer.
  *
  * A method knows nothing of this. Its message is kept back before it is dispatched, and put in the
  * queue once more when polkit has said yes; a method that has no row here stays with root.
@@ -71,6 +72,7 @@ struct question {
 	struct polkit *polkit;
 	sd_bus_message *m; /* kept back */
 	sd_bus_slot *slot;
+	sd_bus_track *caller;
 	const char *action;
 	uid_t uid;
 	bool passed;  /* answered yes, and in the queue once more */
@@ -80,6 +82,8 @@ struct question {
 
 struct polkit {
 	const struct log *log;
+	bool have_group;
+	gid_t group;
 	struct question *questions;
 	size_t n;
 };
@@ -95,6 +99,12 @@ int polkit_new(const struct log *log, struct polkit **ret_polkit)
 	return 0;
 }
 
+void polkit_allow_group(struct polkit *p, gid_t gid)
+{
+	p->have_group = true;
+	p->group = gid;
+}
+
 static void question_drop(struct question *q)
 {
 	struct question **at = &q->polkit->questions;
@@ -104,6 +114,7 @@ static void question_drop(struct question *q)
 	*at = q->next;
 	q->polkit->n--;
 	sd_bus_slot_unref(q->slot);
+	sd_bus_track_unref(q->caller);
 	sd_bus_message_unref(q->m);
 	free(q);
 }
@@ -207,6 +218,16 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
+/* Nobody waits for the answer any more. */
+static int on_caller_gone(sd_bus_track *track, void *userdata)
+{
+	struct question *q = userdata;
+
+	log_debug(q->polkit->log, "uid %u has gone before %s was decided", q->uid, q->action);
+	question_drop(q);
+	return 1;
+}
+
 static int ask(struct question *q, sd_bus_message *m)
 {
 	sd_bus *bus = sd_bus_message_get_bus(m);
@@ -214,6 +235,11 @@ static int ask(struct question *q, sd_bus_message *m)
 	uint32_t flags = sd_bus_message_get_allow_interactive_authorization(m) > 0;
 	int r;
 
+	r = sd_bus_track_new(bus, &q->caller, on_caller_gone, q);
+	if (r >= 0)
+		r = sd_bus_track_add_sender(q->caller, m);
+	if (r < 0)
+		return r;
 	r = sd_bus_message_new_method_call(bus, &call, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
 					   "CheckAuthorization");
 	/* polkit finds out by itself who has that name: it cannot be somebody else's by now. */
@@ -239,6 +265,59 @@ static int caller_uid(sd_bus_message *m, uid_t *ret_uid)
 	return r;
 }
 
+/* Whether an "au" holds a number. Of another type, or none at all, it does not. */
+static bool read_groups(sd_bus_message *m, gid_t wanted)
+{
+	const uint32_t *groups;
+	size_t size;
+
+	if (sd_bus_message_enter_container(m, 'v', "au") <= 0 ||
+	    sd_bus_message_read_array(m, 'u', (const void **)&groups, &size) < 0)
+		return false;
+	for (size_t i = 0; i < size / sizeof(*groups); i++)
+		if (groups[i] == wanted)
+			return true;
+	return false;
+}
+
+/*
+ * Whether the sender was in a group when it connected, by the bus, which has it from the kernel.
+ * What /proc says of its pid by now may be another process's, and what the group file says may not
+ * hold for that one.
+ */
+static bool sender_is_in(sd_bus_message *m, gid_t group)
+{
+	sd_bus_message *reply = NULL;
+	const char *key;
+	bool found = false;
+
+	if (sd_bus_call_method(sd_bus_message_get_bus(m), "org.freedesktop.DBus",
+			       "/org/freedesktop/DBus", "org.freedesktop.DBus",
+			       "GetConnectionCredentials", NULL, &reply, "s",
+			       sd_bus_message_get_sender(m)) < 0)
+		return false;
+	if (sd_bus_message_enter_container(reply, 'a', "{sv}") > 0) {
+		while (sd_bus_message_enter_container(reply, 'e', "sv") > 0) {
+			if (sd_bus_message_read(reply, "s", &key) < 0)
+				break;
+			if (strcmp(key, "UnixGroupIDs") == 0) {
+				found = read_groups(reply, group);
+				break;
+			}
+			if (sd_bus_message_skip(reply, "v") < 0 ||
+			    sd_bus_message_exit_container(reply) < 0)
+				break;
+		}
+	}
+	sd_bus_message_unref(reply);
+	return found;
+}
+
+static bool group_may(const char *action)
+{
+	return strcmp(action, INSPECT) == 0 || strcmp(action, SET) == 0;
+}
+
 /* No message is handled while another is: what was let on before this one is done. */
 static void drop_handled(struct polkit *p)
 {
@@ -254,8 +333,10 @@ static void drop_handled(struct polkit *p)
 int polkit_filter(struct polkit *p, sd_bus_message *m, sd_bus_error *error)
 {
 	const struct rule *rule;
+	const char *action;
 	struct question *q;
 	uid_t uid;
+	bool let;
 	int r;
 
 	drop_handled(p);
@@ -274,7 +355,9 @@ int polkit_filter(struct polkit *p, sd_bus_message *m, sd_bus_error *error)
 		return sd_bus_error_set_errnof(error, r, "Cannot tell who calls: %s", strerror(-r));
 	if (uid == 0 || uid == geteuid())
 		return 0;
-	if (p->n >= POLKIT_MAX_PENDING)
+	action = rule->mode != MODE_NONE && weakens(m, rule->mode) ? RELAX : rule->action;
+	let = p->have_group && group_may(action) && sender_is_in(m, p->group);
+	if (!let && p->n >= POLKIT_MAX_PENDING)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					 "%u authorizations are pending already",
 					 POLKIT_MAX_PENDING);
@@ -284,12 +367,17 @@ int polkit_filter(struct polkit *p, sd_bus_message *m, sd_bus_error *error)
 	*q = (struct question){
 		.polkit = p,
 		.m = sd_bus_message_ref(m),
-		.action = rule->mode != MODE_NONE && weakens(m, rule->mode) ? RELAX : rule->action,
+		.action = action,
 		.uid = uid,
 		.next = p->questions,
 	};
 	p->questions = q;
 	p->n++;
+	if (let) {
+		q->passed = q->handled = true;
+		log_info(p->log, "Granted %s to uid %u, by group %u", action, uid, p->group);
+		return 0;
+	}
 	r = ask(q, m);
 	if (r < 0) {
 		question_drop(q);

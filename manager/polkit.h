@@ -24,7 +24,10 @@ DEFINE_CLEANUP(struct polkit *, polkit_free)
  */
 int polkit_filter(struct polkit *p, sd_bus_message *m, sd_bus_error *error);
 
-/* Whether the message that is handled now has come through by polkit's word. */
+/* Lets a group's members inspect and strengthen without polkit; they gain no other right by it. */
+void polkit_allow_group(struct polkit *p, gid_t gid);
+
+/* Whether the message that is handled now has come through: by polkit's word, or by the group's. */
 bool polkit_has_passed(const struct polkit *p, sd_bus_message *m);
 
 /* The connection goes away: so do all questions. */

@@ -20,7 +20,8 @@ struct kept {
 };
 
 struct symbols {
-	char *kallsyms;
+	FILE *kallsyms; /* opened by a daemon that may still see the addresses; NULL: there is none
+			 */
 	struct kept *kept;
 };
 
@@ -30,9 +31,7 @@ int symbols_new(const char *kallsyms, struct symbols **ret_symbols)
 
 	if (!s)
 		return -ENOMEM;
-	s->kallsyms = strdup(kallsyms);
-	if (!s->kallsyms)
-		return -ENOMEM;
+	s->kallsyms = fopen(kallsyms, "re");
 	*ret_symbols = TAKE_PTR(s);
 	return 0;
 }
@@ -41,7 +40,8 @@ void symbols_free(struct symbols *s)
 {
 	if (!s)
 		return;
-	free(s->kallsyms);
+	if (s->kallsyms)
+		fclose(s->kallsyms);
 	free(s->kept);
 	free(s);
 }
@@ -90,16 +90,16 @@ static void copy_text(char *to, size_t size, const char *from)
 }
 
 /* For each address still without a name: the last function that begins at or before it. */
-static void read_kallsyms(const char *path, const uint64_t *addresses, size_t n,
-			  struct symbol *found, const bool *known)
+static void read_kallsyms(FILE *f, const uint64_t *addresses, size_t n, struct symbol *found,
+			  const bool *known)
 {
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
 	uint64_t best[SYMBOLS_MAX] = {};
 	_cleanup_free_ char *line = NULL;
 	size_t size = 0;
 
 	if (!f)
 		return;
+	rewind(f);
 	while (getline(&line, &size, f) > 0) {
 		char *name, *module;
 		uint64_t address;

@@ -17,7 +17,7 @@ declare -A groups=(
 	[build]='clang-14 llvm-14 gcc libc6-dev bpftool libbpf-dev libelf-dev libcap-dev libseccomp-dev
 		libyaml-dev libsystemd-dev libjansson-dev libsmartcols-dev uthash-dev meson ninja-build
 		pkg-config scdoc git'
-	[test]='libclang-rt-14-dev clang-tidy-14 clang-format-14 libcmocka-dev jq dbus python3 perl systemd'
+	[test]='libclang-rt-14-dev clang-tidy-14 clang-format-14 libcmocka-dev jq dbus polkitd python3 perl systemd'
 	[vm]='qemu-system-x86 qemu-system-data busybox-static kmod xz-utils zstd debian-archive-keyring
 		iproute2 procps netcat-openbsd netcat-traditional tcpdump socat dbus systemd python3 perl'
 	[vng]='qemu-system-x86 busybox-static udev debian-archive-keyring virtme-ng'

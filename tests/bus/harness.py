@@ -2,6 +2,7 @@
 """A private bus, a daemon on it, and the ways to speak to it that the tests share."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -104,6 +105,9 @@ class BusTest(unittest.TestCase):
     daemon = DAEMON
     args = ["--backend=none"]
     include = ""  # further XML for the bus
+    # In mode log, which tells of every call that enforce would refuse, so that each test shows that
+    # its part of the daemon gets along. The sanitizers' own calls at the end are more than it needs.
+    sandbox = os.environ["REVSHELL_SANDBOX"]
     maxDiff = None
 
     def setUp(self):
@@ -116,6 +120,8 @@ class BusTest(unittest.TestCase):
         self.fake_socket = os.path.join(self.dir, "fake")
         self.log_path = os.path.join(self.dir, "log")
         self.bus_process = self.process = None
+        self.outside = []  # calls outside of the filter that are expected
+        self.addCleanup(self.check_sandbox)
         self.write_policies()
         self.start_bus()
         if self.daemon:
@@ -160,26 +166,38 @@ class BusTest(unittest.TestCase):
         if os.path.exists(self.dir + "/bus"):
             os.unlink(self.dir + "/bus")
 
+    def check_sandbox(self):
+        if os.path.exists(self.log_path):
+            lines = [line for line in self.log().splitlines() if line.startswith("Sandbox: ")]
+            self.assertEqual([re.match(r"Sandbox: (\w+)", line)[1] for line in lines],
+                             self.outside, lines)
+
     def daemon_argv(self, *args):
         return [self.daemon, "--bus=" + self.address, "--policy-dir=" + self.policies,
-                *self.args, *args]
+                "--sandbox=" + self.sandbox, *self.args, *args]
 
     def start_daemon(self, *args, wait=True):
         if os.path.exists(self.fake_socket):
             os.unlink(self.fake_socket)
+        self.check_sandbox()
         with open(self.log_path, "w") as log:
             self.process = self.start(self.daemon_argv(*args), stdout=log, stderr=log,
                                       env=dict(os.environ, REVSHELL_FAKE_SOCKET=self.fake_socket))
         if wait:
             self.wait_name()
 
+    def is_owned(self, name):
+        return self.busctl("call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus",
+                           "NameHasOwner", "s", name).out == "b true\n"
+
+    def wait_owned(self, name):
+        wait_for(name, lambda: self.is_owned(name))
+
     def wait_name(self):
         def owned():
             if self.process.poll() is not None:
                 raise AssertionError("the daemon ended: " + self.log())
-            r = self.busctl("call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus",
-                            "NameHasOwner", "s", NAME)
-            return r.out == "b true\n"
+            return self.is_owned(NAME)
         wait_for(NAME, owned)
 
     def stop_daemon(self):
@@ -265,4 +283,5 @@ class BusTest(unittest.TestCase):
 
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+SANDBOX_OFF = os.environ["REVSHELL_SANDBOX"] == "off"
 needs_root = unittest.skipUnless(os.geteuid() == 0, "needs root")

@@ -29,7 +29,7 @@ class Status(BusTest):
             self.assertEqual(lines[1:3], ["    Mode: monitor",
                                           " Backend: lsm, self-test: passed by a fake"])
             self.assertRegex(lines[3], "^Policies: 2, generation 1, digest [0-9a-f]{16}$")
-            self.assertEqual(lines[4:], ["  Reload: never"])
+            self.assertEqual(lines[4:], ["  Reload: never", " Sandbox: " + self.get("Sandbox")])
         r = self.ctl("enforce", "on")
         self.assertEqual((r.code, r.out, r.err), (0, "", ""))
         r = self.ctl("status")
@@ -80,6 +80,7 @@ class Status(BusTest):
             self.assertEqual(status["state"], "monitoring")
             self.assertEqual(status["policies"], 2)
             self.assertEqual(status["backend"], "lsm")
+            self.assertEqual(status["sandbox"], self.get("Sandbox"))
 
     def test_hints(self):
         for verb in "confirm", "rollback":
