@@ -74,7 +74,7 @@ def policy(name, cidr="198.51.100.0/24", deny=True):
     return POLICY.format(name=name, cidr=cidr, actions=OVERRIDE if deny else "")
 
 
-def wait_for(what, condition, seconds=10):
+def wait_for(what, condition, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -246,10 +246,11 @@ class BusTest(unittest.TestCase):
         # The monitor shows its own becoming; before that, what is sent is not seen.
         wait_for("the monitor", lambda: self.is_monitoring(process))
 
-        def finish(n, seconds=10):
+        def finish(n, seconds=30):
             def lines():
                 out.seek(0)
-                return [json.loads(line) for line in out.read().splitlines() if line]
+                # the last line may be half written
+                return [json.loads(line) for line in out.read().split("\n")[:-1] if line]
             wait_for("%d signals" % n, lambda: len(self.of_daemon(lines(), below)) >= n, seconds)
             process.terminate()
             process.wait()
