@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bus-internal.h"
@@ -36,6 +37,7 @@ struct world {
 struct state {
 	uint64_t generation, digest, files;
 	enum revshell_mode mode;
+	uint64_t deadline_ns; /* of a trial */
 	size_t n_overrides;
 };
 
@@ -223,6 +225,7 @@ static const sd_bus_vtable *pick_method(uint8_t n)
 	for (const sd_bus_vtable *v = bus_manager_vtable; v->type != _SD_BUS_VTABLE_END; v++)
 		if (v->type == _SD_BUS_VTABLE_METHOD && count < 64)
 			methods[count++] = v;
+	fuzz_assert(count > 0);
 	return methods[n % count];
 }
 
@@ -286,15 +289,27 @@ static struct state take_state(const struct world *w)
 		.digest = g->rs->digest,
 		.files = hash_files(w, false),
 		.mode = w->manager->mode,
+		.deadline_ns = w->manager->trial.deadline_ns,
 		.n_overrides = w->manager->n_overrides,
 	};
+}
+
+/* Whoever comes too late to confirm a trial is told, and the mode falls back. */
+static bool ran_out(const struct state *s)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return s->deadline_ns &&
+	       (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec >= s->deadline_ns;
 }
 
 static void check_unchanged(const struct state *a, const struct state *b)
 {
 	fuzz_assert(a->generation == b->generation && a->digest == b->digest);
 	fuzz_assert(a->files == b->files);
-	fuzz_assert(a->mode == b->mode && a->n_overrides == b->n_overrides);
+	fuzz_assert(a->n_overrides == b->n_overrides);
+	fuzz_assert(ran_out(a) || (a->mode == b->mode && a->deadline_ns == b->deadline_ns));
 }
 
 /* Two ends of a socket, and nobody's but the object's own code between them. */
