@@ -38,8 +38,8 @@ static const struct {
 	{"policies", true, "Policies in force."},
 	{"signalled", false, "Calls whose caller was sent a signal."},
 	{"subscriber-drops", false, "Events that subscribers were too slow for."},
-	{"subscribers-refused", false, "Event streams that were one too many."},
 	{"subscribers", true, "Event streams that are open."},
+	{"subscribers-refused", false, "Event streams that were one too many."},
 	{"would-deny", false, "Calls that would have been refused under enforce."},
 };
 

@@ -13,6 +13,7 @@
 
 #include "bus-internal.h"
 #include "fuzz.h"
+#include "simulate-facts.h"
 
 #define MAX_CALLS 4
 
@@ -78,6 +79,29 @@ static const char *const words[] = {
 	"kind: Nonsense\n",
 	"../one",
 	"%s%n",
+#define X(id, name) name,
+	SIM_WORDS(X)
+#undef X
+		"/usr/bin/nc",
+	"socket_connect",
+	"connect",
+	"198.51.100.7:4444",
+	"[2001:db8::1]:443",
+	"192.0.2.7:22",
+	"inet",
+	"stream",
+	"tcp",
+	"ESTABLISHED",
+	"1=16,2=-1",
+	"0",
+	"4294967296",
+	"1,2,3",
+	"ssh.service",
+	"socket,tty,pipe",
+	"effective=CAP_NET_RAW",
+	"net=host",
+	"@abstract",
+	"unix:/run/x",
 };
 #define WORD_BASE 0x80 /* smaller: the length of a string that follows */
 
