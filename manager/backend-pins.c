@@ -136,6 +136,30 @@ static bool map_fits(const struct bpf_map *map, int fd)
 	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == bpf_map__max_entries(map));
 }
 
+/*
+ * Copies the one element of a pinned array. The kernel writes as much as the map says, so one of
+ * another form is -EUCLEAN.
+ */
+static int read_array(const char *dir, const char *name, void *ret_value, size_t value_size)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info), zero = 0;
+	_cleanup_close_ int fd = -EBADF;
+	char path[PATH_MAX];
+	int r;
+
+	r = pin_path(path, sizeof(path), dir, "map_", name);
+	if (r < 0)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != BPF_MAP_TYPE_ARRAY ||
+	    info.key_size != sizeof(zero) || info.value_size != value_size)
+		return -EUCLEAN;
+	return bpf_map_lookup_elem(fd, &zero, ret_value);
+}
+
 static bool is_kept(const struct bpf_map *map)
 {
 	return !bpf_map__is_internal(map) && bpf_map__autocreate(map);
@@ -186,10 +210,7 @@ out:
 
 int backend_pins_open(struct backend *b, const char *base)
 {
-	char path[PATH_MAX];
 	struct stat st;
-	int fd, r;
-	__u32 zero = 0;
 
 	if (!base)
 		return 0;
@@ -216,16 +237,10 @@ int backend_pins_open(struct backend *b, const char *base)
 	}
 	if (access(b->pins.dir, F_OK) < 0)
 		return 0;
-	r = pin_path(path, sizeof(path), b->pins.dir, "map_", "rs_meta");
-	if (r < 0)
-		return r;
-	fd = bpf_obj_get(path);
-	if (fd >= 0) {
-		r = bpf_map_lookup_elem(fd, &zero, &b->pins.found);
-		close(fd);
-	}
 	b->pins.present = true;
-	b->pins.complete = fd >= 0 && r == 0 && b->pins.found.complete;
+	b->pins.complete =
+		read_array(b->pins.dir, "rs_meta", &b->pins.found, sizeof(b->pins.found)) == 0 &&
+		b->pins.found.complete;
 	return 0;
 }
 
@@ -419,27 +434,17 @@ static bool find_mode(const char *base, enum revshell_mode *ret_mode)
 
 	while (d && (e = readdir(d))) {
 		struct revshell_mode_value value = {};
-		struct bpf_map_info info = {};
-		__u32 size = sizeof(info), zero = 0;
-		char dir[PATH_MAX], path[PATH_MAX];
-		int fd;
+		char dir[PATH_MAX];
+		bool enforce;
 
 		if (e->d_name[0] == '.' || pin_path(dir, sizeof(dir), base, "", e->d_name) < 0 ||
-		    pin_path(path, sizeof(path), dir, "map_", "rs_mode") < 0)
+		    read_array(dir, "rs_mode", &value, sizeof(value)) < 0)
 			continue;
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    info.value_size == sizeof(value) &&
-		    bpf_map_lookup_elem(fd, &zero, &value) == 0) {
-			/* of several the stricter one; one that was on trial has not been confirmed
-			 */
-			if (!found || (value.mode == REVSHELL_MODE_ENFORCE && !value.deadline_ns))
-				*ret_mode = value.deadline_ns ? REVSHELL_MODE_MONITOR : value.mode;
-			found = true;
-		}
-		close(fd);
+		/* of several the stricter one; one that was on trial has not been confirmed */
+		enforce = value.mode == REVSHELL_MODE_ENFORCE && !value.deadline_ns;
+		if (!found || enforce)
+			*ret_mode = enforce ? REVSHELL_MODE_ENFORCE : REVSHELL_MODE_MONITOR;
+		found = true;
 	}
 	if (d)
 		closedir(d);

@@ -10,6 +10,12 @@
 
 #define MAX_CHANGES (2 * POLICY_MAX_FILES)
 
+static int disk_error(sd_bus_error *error, int r)
+{
+	return sd_bus_error_set_errnof(error, r, "Failed to write to the policy directory: %s",
+				       strerror(-r));
+}
+
 /* An error of manager_apply in the bus's terms. */
 static int apply_error(struct bus *b, sd_bus_error *error, int r, const char *id,
 		       const struct diag *d)
@@ -32,7 +38,10 @@ static int apply_error(struct bus *b, sd_bus_error *error, int r, const char *id
 						 "Policy '%s' is of a lower directory; option "
 						 "'mask' hides it",
 						 id);
-		break;
+		return disk_error(error, r);
+	case -ENOSPC:
+	case -EDQUOT:
+		return disk_error(error, r);
 	case -EEXIST:
 		if (id)
 			return sd_bus_error_setf(error, BUS_ERROR_POLICY_EXISTS,

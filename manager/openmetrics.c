@@ -39,6 +39,7 @@ static const struct {
 	{"signalled", false, "Calls whose caller was sent a signal."},
 	{"subscriber-drops", false, "Events that subscribers were too slow for."},
 	{"subscribers", true, "Event streams that are open."},
+	{"subscribers-refused", false, "Event streams that were one too many."},
 	{"would-deny", false, "Calls that would have been refused under enforce."},
 };
 

@@ -70,6 +70,7 @@ int statistics_each(const struct manager *m, statistics_fn fn, void *userdata)
 		{"events-lost", m->events_lost},
 		{"subscribers", m->streams.n},
 		{"subscriber-drops", m->streams.drops},
+		{"subscribers-refused", m->streams.refused},
 	};
 	int r;
 

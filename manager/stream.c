@@ -23,7 +23,7 @@ int stream_set_init(struct stream_set *s, sd_event *event)
 	TAILQ_INIT(&s->subscribers);
 	s->event = sd_event_ref(event);
 	s->n = 0;
-	s->drops = 0;
+	s->drops = s->refused = 0;
 	return 0;
 }
 
@@ -106,8 +106,10 @@ int stream_open(struct stream_set *s, struct event_filter *f, int *ret_fd)
 	_cleanup_close_ int other = -EBADF;
 	int fds[2], r, size = STREAM_BUFFER;
 
-	if (s->n >= STREAM_MAX_SUBSCRIBERS)
+	if (s->n >= STREAM_MAX_SUBSCRIBERS) {
+		s->refused++;
 		return -EUSERS;
+	}
 	sub = calloc(1, sizeof(*sub));
 	if (!sub)
 		return -ENOMEM;

@@ -22,7 +22,8 @@ struct stream_set {
 	sd_event *event;
 	TAILQ_HEAD(, stream_subscriber) subscribers;
 	size_t n;
-	uint64_t drops; /* of all subscribers, also those that left */
+	uint64_t drops;	  /* of all subscribers, also those that left */
+	uint64_t refused; /* would-be subscribers, as there were too many */
 };
 
 int stream_set_init(struct stream_set *s, sd_event *event);
