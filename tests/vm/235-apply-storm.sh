@@ -24,5 +24,5 @@ check_equal 'what both sets deny was tried' 1 "$(value always)"
 check_equal 'the maps are as large as before' 0 "$(value maps)"
 check_equal 'no descriptor is lost' 0 "$(value descriptors)"
 check "the daemon has not grown by a MiB ($(value resident) KiB)" test "$(value resident)" -lt 1024
-check_equal 'files' 'always.yaml p1-7001.yaml p2-7002.yaml' "$(cd "$T/policies" && echo *)"
+check_equal 'files' 'first.yaml p1-7001.yaml p2-7002.yaml' "$(cd "$T/policies" && echo *)"
 finish
