@@ -6,7 +6,7 @@ set -euo pipefail
 
 usage() {
 	cat <<-END
-	Usage: tools/deps.sh [--check] [build|test|vm|vng]...
+	Usage: tools/deps.sh [--check] [build|test|vm|package|vng]...
 
 	No group means all but vng, which is for tools/vm --vng. --check only says what is missing (as it
 	does without root).
@@ -20,6 +20,7 @@ declare -A groups=(
 	[test]='libclang-rt-14-dev clang-tidy-14 clang-format-14 libcmocka-dev jq dbus polkitd python3 perl systemd'
 	[vm]='qemu-system-x86 qemu-system-data busybox-static kmod xz-utils zstd debian-archive-keyring
 		iproute2 procps netcat-openbsd netcat-traditional tcpdump socat dbus systemd python3 perl'
+	[package]='debhelper dpkg-dev'
 	[vng]='qemu-system-x86 busybox-static udev debian-archive-keyring virtme-ng'
 )
 
@@ -33,12 +34,12 @@ for arg; do
 		exit 0
 		;;
 	*)
-		[ -n "${groups[$arg]:-}" ] || die "no group is called '$arg': build, test, vm or vng"
+		[ -n "${groups[$arg]:-}" ] || die "no group is called '$arg': build, test, vm, package or vng"
 		wanted+=("$arg")
 		;;
 	esac
 done
-[ "${#wanted[@]}" -gt 0 ] || wanted=(build test vm)
+[ "${#wanted[@]}" -gt 0 ] || wanted=(build test vm package)
 
 missing=()
 for group in "${wanted[@]}"; do
