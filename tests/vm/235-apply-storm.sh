@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # 200 transactions of 3 to 500 policies in a storm of connects: each decision is of one set, and nothing is lost.
-# kernels: 5.10 6.12
+# kernels: 6.12
 # timeout: 500
 . "$(dirname "$0")/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A program that is preempted while it runs keeps no other from running, or its backend refuses.
+# kernels: 6.12 7
 # append: preempt=full
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
