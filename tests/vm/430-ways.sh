@@ -57,6 +57,7 @@ spec:
 END
 marker_policy
 start_daemon "$T/policies" || exit 1
+check_equal 'by the backend that is meant' "${backend:-lsm}" "$(ctl status --json=short | jq -r .backend)"
 follow_events
 
 # Without enforcement: what this kernel has at all.
