@@ -88,11 +88,84 @@ static int remove_versions(const char *base, const char *keep)
 	return r < 0 ? r : n;
 }
 
-int backend_disarm(const char *base)
+/*
+ * Opens a pinned array of one element. The kernel copies as much as the map says, so one of another
+ * form is -EUCLEAN.
+ */
+static int open_array(const char *dir, const char *name, size_t value_size)
 {
-	int n = remove_versions(base, NULL), r;
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	_cleanup_close_ int fd = -EBADF;
 	char path[PATH_MAX];
+	int r;
 
+	r = pin_path(path, sizeof(path), dir, "map_", name);
+	if (r < 0)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != BPF_MAP_TYPE_ARRAY ||
+	    info.key_size != sizeof(__u32) || info.value_size != value_size)
+		return -EUCLEAN;
+	return TAKE_FD(fd);
+}
+
+static int read_array(const char *dir, const char *name, void *ret_value, size_t value_size)
+{
+	_cleanup_close_ int fd = open_array(dir, name, value_size);
+	__u32 zero = 0;
+
+	return fd < 0 ? fd : bpf_map_lookup_elem(fd, &zero, ret_value);
+}
+
+/* Says of the pins in a folder that they are no whole set. A map that is not ours tells as much. */
+static void mark_incomplete(const char *dir)
+{
+	const struct revshell_meta meta = {};
+	_cleanup_close_ int fd = open_array(dir, "rs_meta", sizeof(meta));
+	__u32 zero = 0;
+
+	if (fd >= 0)
+		(void)bpf_map_update_elem(fd, &zero, &meta, BPF_ANY);
+}
+
+/*
+ * Before the first pin goes, so that no daemon takes over what is left if this is interrupted. In
+ * the daemon, whose sandbox opens no pins, by the map that it has.
+ */
+static void mark_all_incomplete(const struct backend *b, const char *base)
+{
+	const struct revshell_meta meta = {};
+	__u32 zero = 0;
+	struct dirent *e;
+	DIR *d;
+
+	if (b) {
+		if (b->skel)
+			(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_meta), &zero, &meta,
+						  BPF_ANY);
+		return;
+	}
+	d = opendir(base);
+	while (d && (e = readdir(d))) {
+		char dir[PATH_MAX];
+
+		if (e->d_name[0] == 'v' && pin_path(dir, sizeof(dir), base, "", e->d_name) == 0)
+			mark_incomplete(dir);
+	}
+	if (d)
+		closedir(d);
+}
+
+int backend_disarm(const struct backend *b, const char *base)
+{
+	char path[PATH_MAX];
+	int n, r;
+
+	mark_all_incomplete(b, base);
+	n = remove_versions(base, NULL);
 	/* what a start that was interrupted left behind */
 	r = pin_path(path, sizeof(path), base, "", "new");
 	if (r == 0)
@@ -134,30 +207,6 @@ static bool map_fits(const struct bpf_map *map, int fd)
 	return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
 	       info.value_size == bpf_map__value_size(map) &&
 	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == bpf_map__max_entries(map));
-}
-
-/*
- * Copies the one element of a pinned array. The kernel writes as much as the map says, so one of
- * another form is -EUCLEAN.
- */
-static int read_array(const char *dir, const char *name, void *ret_value, size_t value_size)
-{
-	struct bpf_map_info info = {};
-	__u32 size = sizeof(info), zero = 0;
-	_cleanup_close_ int fd = -EBADF;
-	char path[PATH_MAX];
-	int r;
-
-	r = pin_path(path, sizeof(path), dir, "map_", name);
-	if (r < 0)
-		return r;
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != BPF_MAP_TYPE_ARRAY ||
-	    info.key_size != sizeof(zero) || info.value_size != value_size)
-		return -EUCLEAN;
-	return bpf_map_lookup_elem(fd, &zero, ret_value);
 }
 
 static bool is_kept(const struct bpf_map *map)

@@ -195,7 +195,7 @@ static int confine(struct daemon *d)
 
 static int disarm(struct daemon *d)
 {
-	int r = d->config.pin_dir ? backend_disarm(d->config.pin_dir) : 0;
+	int r = d->config.pin_dir ? backend_disarm(NULL, d->config.pin_dir) : 0;
 
 	if (r < 0) {
 		log_error(&d->log, "Failed to remove the pins in %s: %s", d->config.pin_dir,

@@ -113,7 +113,7 @@ int manager_stop(struct manager *m, bool disarm, const struct manager_who *who)
 	int r;
 
 	if (disarm && pins) {
-		r = backend_disarm(pins);
+		r = backend_disarm(m->backend, pins);
 		if (r < 0) {
 			manager_log_change(m, LOG_ERR, who, "Failed to remove the pins in %s: %s",
 					   pins, strerror(-r));

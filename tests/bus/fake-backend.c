@@ -241,7 +241,7 @@ int backend_each_override(struct backend *b, backend_override_fn fn, void *userd
 	return 0;
 }
 
-int backend_disarm(const char *pin_dir)
+int backend_disarm(const struct backend *b, const char *pin_dir)
 {
 	return 0;
 }

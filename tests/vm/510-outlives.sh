@@ -200,6 +200,22 @@ wait_for 20 process_gone "$daemon_pid"
 start_daemon "$T/policies" --mode=enforce || exit 1
 kill_daemon
 PROBE=$TARGET check_denied 'killed: connect' udp4 connect 127.0.0.1 4444
+
+# One that is ended before its third pin is gone: 1002 is unlinkat(), an error of 0 the end.
+words() {
+	printf '%08x' "$@" | sed 's/\(..\)\(..\)\(..\)\(..\)/\\x\4\\x\3\\x\2\\x\1/g'
+}
+truncate -s 4096 "$T/fault"
+printf '%b' "$(words 3 0 0 1002 0xffffffff)" | dd of="$T/fault" conv=notrunc status=none
+REVSHELL_FAULT=$T/fault LD_PRELOAD=$BUILD/tests/vm/libfault.so "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR" \
+	>"$T/cut.out" 2>&1
+check_equal 'disarming is cut short: two pins are gone' 2 \
+	$(($(printf '%s\n' "$pins" | wc -l) - $(find "$PIN_DIR" | wc -l)))
+cp "$T/daemon.log" "$T/daemon.log.before"
+start_daemon "$T/policies" || exit 1
+check 'what is left is not taken over' test -z "$(comm -13 "$T/daemon.log.before" "$T/daemon.log" | grep 'Took over')"
+check_match 'but replaced' 'incomplete' <(tail -n +"$(($(wc -l <"$T/daemon.log.before") + 1))" "$T/daemon.log")
+kill_daemon
 check_status 'disarming without a daemon' 0 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
 check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
 check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
