@@ -129,6 +129,8 @@ bool backend_program_is_attached(const struct backend *b, size_t i);
 
 /* backend-loader.c */
 int backend_loader_attach(struct backend *b, size_t i, char **reason);
+/* Has it put back pins that are gone. */
+int backend_loader_repair(struct backend *b);
 void backend_loader_done(struct backend *b);
 
 /* backend-pins.c. The descriptors of the maps that are kept across daemons come from there. */
@@ -145,6 +147,12 @@ int backend_pins_adopt(struct backend *b);
 
 /* Pins a link that was attached later. */
 int backend_pin_link(struct backend *b, size_t i);
+
+/* How many pins of what is in force are not there. */
+int backend_pins_missing(const struct backend *b);
+
+/* Pins anew what is missing, as far as this process holds it. 0 or -errno. */
+int backend_pins_repair(struct backend *b);
 
 /* Removes pinned links that are no longer in use. */
 void backend_pins_sweep(struct backend *b);

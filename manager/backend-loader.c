@@ -14,6 +14,9 @@
 #include "backend-internal.h"
 #include "macro.h"
 
+/* In place of a program's number: put back pins that are gone. */
+#define REPAIR UINT32_MAX
+
 struct answer {
 	int32_t error;
 	char reason[1020];
@@ -28,7 +31,9 @@ static void serve(struct backend *b, int socket)
 		struct answer a = {.error = -EINVAL};
 
 		/* one that is attached already could not be pinned, the last time */
-		if (i < n_backend_programs && backend_program_belongs(b, &backend_programs[i]))
+		if (i == REPAIR)
+			a.error = backend_pins_repair(b);
+		else if (i < n_backend_programs && backend_program_belongs(b, &backend_programs[i]))
 			a.error = b->links[i] ? backend_pin_link(b, i)
 					      : backend_attach_here(b, i, &reason);
 		if (reason)
@@ -38,7 +43,7 @@ static void serve(struct backend *b, int socket)
 	}
 }
 
-/* Links of the daemon's are not to live on by this process; maps are what new programs share. */
+/* Maps are what new programs share; links and maps are what it puts back where pins are gone. */
 static _Noreturn void run_loader(struct backend *b, int socket, pid_t daemon,
 				 enum sandbox_mode mode)
 {
@@ -48,7 +53,7 @@ static _Noreturn void run_loader(struct backend *b, int socket, pid_t daemon,
 	(void)prctl(PR_SET_NAME, "revshell-loader");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != daemon)
 		_exit(1);
-	sandbox_close_others(socket, "anon_inode:bpf-map");
+	sandbox_close_others(socket, "anon_inode:bpf");
 	r = sandbox_enter(b->kind == BACKEND_KPROBE ? SANDBOX_PROBER : SANDBOX_LOADER, mode, &step);
 	if (send(socket, &r, sizeof(r), MSG_NOSIGNAL) < 0 || r < 0)
 		_exit(1);
@@ -89,16 +94,30 @@ int backend_confine(struct backend *b, enum sandbox_mode mode)
 	return 0;
 }
 
+static int ask(struct backend *b, uint32_t number, struct answer *ret_answer)
+{
+	if (send(b->loader.socket, &number, sizeof(number), MSG_NOSIGNAL) >= 0 &&
+	    recv(b->loader.socket, ret_answer, sizeof(*ret_answer), 0) == sizeof(*ret_answer))
+		return 0;
+	/* an answer that comes late must not be taken for that to another question */
+	closep(&b->loader.socket);
+	b->loader.socket = -EBADF;
+	return -EPIPE;
+}
+
+int backend_loader_repair(struct backend *b)
+{
+	struct answer a;
+	int r = ask(b, REPAIR, &a);
+
+	return r < 0 ? r : a.error;
+}
+
 int backend_loader_attach(struct backend *b, size_t i, char **reason)
 {
-	uint32_t number = (uint32_t)i;
 	struct answer a;
 
-	if (send(b->loader.socket, &number, sizeof(number), MSG_NOSIGNAL) < 0 ||
-	    recv(b->loader.socket, &a, sizeof(a), 0) != sizeof(a)) {
-		/* an answer that comes late must not be taken for that to another question */
-		closep(&b->loader.socket);
-		b->loader.socket = -EBADF;
+	if (ask(b, (uint32_t)i, &a) < 0) {
 		backend_reason(reason,
 			       "program %s is needed, and the process that loads programs is "
 			       "gone: restart revshelld",

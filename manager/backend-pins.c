@@ -410,6 +410,56 @@ static int pin_bss(struct backend *b, const char *dir)
 	return pin_fd(dir, "", "bss", bpf_map__fd(b->skel->maps.bss));
 }
 
+static bool is_pinned(const struct backend *b, const char *kind, const char *name)
+{
+	char path[PATH_MAX];
+
+	return pin_path(path, sizeof(path), b->pins.dir, kind, name) == 0 && access(path, F_OK) == 0;
+}
+
+int backend_pins_missing(const struct backend *b)
+{
+	struct bpf_map *map;
+	int n = 0;
+
+	if (!b->pins.active)
+		return 0;
+	bpf_object__for_each_map(map, b->skel->obj)
+	{
+		n += is_kept(map) && !is_pinned(b, "map_", bpf_map__name(map));
+	}
+	for (size_t i = 0; i < n_backend_programs; i++)
+		n += backend_program_is_attached(b, i) &&
+		     !is_pinned(b, "link_", backend_programs[i].name);
+	return n + !is_pinned(b, "", "bss");
+}
+
+/* The .bss of programs that were taken over is theirs: without a pin it is mapped, and no more. */
+static int repair_bss(struct backend *b)
+{
+	if (is_pinned(b, "", "bss"))
+		return 0;
+	return b->pins.programs_adopted ? -ENOENT : pin_bss(b, b->pins.dir);
+}
+
+int backend_pins_repair(struct backend *b)
+{
+	struct bpf_map *map;
+	int r = 0;
+
+	if (mkdir(b->pins.dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	bpf_object__for_each_map(map, b->skel->obj)
+	{
+		if (r == 0 && is_kept(map) && !is_pinned(b, "map_", bpf_map__name(map)))
+			r = pin_fd(b->pins.dir, "map_", bpf_map__name(map), bpf_map__fd(map));
+	}
+	for (size_t i = 0; r == 0 && i < n_backend_programs; i++)
+		if (b->links[i] && !is_pinned(b, "link_", backend_programs[i].name))
+			r = backend_pin_link(b, i);
+	return r < 0 ? r : repair_bss(b);
+}
+
 /* A set of pins of our own, put in place of what may stand there by one rename. */
 static int pin_afresh(struct backend *b)
 {

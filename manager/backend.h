@@ -103,6 +103,12 @@ int backend_confine(struct backend *b, enum sandbox_mode mode);
 /* That process; 0: there is none; -ESRCH: it has ended. */
 pid_t backend_loader_pid(const struct backend *b);
 
+/*
+ * Looks whether what is pinned is there and the loader lives, and puts back pins that are gone.
+ * Returns how many those were, or -errno and why it does not hold, as a new string.
+ */
+int backend_check(struct backend *b, char **ret_reason);
+
 /* Whether all that is attached is pinned, and so outlives the daemon. */
 bool backend_is_persistent(const struct backend *b);
 

@@ -95,8 +95,6 @@ static int setup_loop(struct daemon *d)
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
 		r = sd_event_add_signal(d->event, NULL, signals[i],
 					signals[i] == SIGHUP ? on_hangup : on_terminate, d);
-	if (r >= 0)
-		r = sd_event_set_watchdog(d->event, true);
 	return r;
 }
 
@@ -236,6 +234,7 @@ static int run(struct daemon *d)
 {
 	struct policy_set set = {};
 	struct diag diag = {};
+	uint64_t watchdog_usec;
 	bool have_group;
 	gid_t gid = 0;
 	int r;
@@ -253,7 +252,11 @@ static int run(struct daemon *d)
 		r = confine(d);
 	if (r != 0)
 		return r;
-	r = bus_new(d->event, d->manager, &d->log, d->config.bus, on_settled, d, &d->bus);
+	if (sd_watchdog_enabled(0, &watchdog_usec) <= 0)
+		watchdog_usec = 0;
+	r = manager_watch(d->manager, watchdog_usec);
+	if (r >= 0)
+		r = bus_new(d->event, d->manager, &d->log, d->config.bus, on_settled, d, &d->bus);
 	if (r >= 0 && have_group)
 		bus_allow_group(d->bus, gid);
 	if (r >= 0)

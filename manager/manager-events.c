@@ -164,6 +164,7 @@ int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *u
 	int r;
 
 	r = backend_events_consume(m->backend, on_record, &turn);
+	m->events_read += turn.n_events;
 	manager_tell_denials(m);
 	manager_tell_losses(m);
 	if (r >= 0 || r == -ECANCELED || r == -EAGAIN || r == -EINTR) {

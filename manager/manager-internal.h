@@ -20,6 +20,8 @@ void manager_tell_losses(struct manager *m);
 /* What was lost before this daemon is not its own loss. */
 void manager_forget_losses(struct manager *m);
 
+void manager_watchdog_done(struct manager *m);
+
 /* The override table as compile wants it: ends with a NULL name. */
 struct ruleset_mode *manager_override_modes(const struct manager *m);
 

@@ -63,6 +63,7 @@ void manager_free(struct manager *m)
 	sd_event_source_disable_unref(m->events_source);
 	manager_trial_end(m);
 	manager_told_done(m);
+	manager_watchdog_done(m);
 	sink_free(m->sinks);
 	tally_done(&m->tally);
 	backend_close(m->backend);

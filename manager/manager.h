@@ -117,6 +117,15 @@ struct manager {
 	sd_event_source *denied_timer; /* on: denials were told less than a second ago */
 	sd_event_source *loss_timer;
 	uint64_t losses_told;
+	struct manager_watchdog {
+		sd_event_source *timer;
+		uint64_t interval_usec;
+		bool feeds;	    /* the service manager waits for it */
+		bool starved;	    /* and why was told */
+		bool waiting;	    /* events waited at the last look */
+		uint64_t seen; /* events_read at the last look */
+	} watchdog;
+	uint64_t events_read;
 	uint64_t events_stale;	 /* of a generation no longer kept */
 	uint64_t events_refused; /* contradicting their rule set */
 	uint64_t events_lost;	 /* no memory */
@@ -144,6 +153,12 @@ int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *
 /* Opens what is configured, which must outlive the manager. Files that cannot be opened are logged
  * and tried again; -errno only for what will not come right. */
 int manager_open_sinks(struct manager *m, const struct sink_config *config);
+
+/*
+ * From now on looks after what enforces, and feeds the service manager's watchdog (of so many
+ * microseconds; 0: there is none) only while that is whole and events are read.
+ */
+int manager_watch(struct manager *m, uint64_t watchdog_usec);
 
 /* Takes over an open backend and listens to its events. */
 int manager_set_backend(struct manager *m, struct backend *b);

@@ -5,6 +5,8 @@
  *   {"generation": 1, "hook": 0, "match": 5, "mode": 1, "verdict": 1, "error": -1, "exe": "/bin/x"}
  *   {"ring-full": 3}       (so many events had no room)
  *   {"fail-publish": 12}   {"fail-mode": 5}   (errno of every such call from now on, 0: none)
+ *   {"health": 2}          (so many pins were put back), or an errno below 0, at each look
+ *   {"deaf": 5}            (errno of every read of events from now on)
  *   {"try": "getpriority"}   {"try": "execve"}   (calls that no sandbox allows)
  */
 #include <string.h>
@@ -22,6 +24,7 @@ struct backend {
 	uint64_t stats[REVSHELL_STAT_MAX];
 	int fd;
 	int fail_publish, fail_mode;
+	int health, deaf;
 };
 
 static const char *const kind_names[] = {
@@ -166,15 +169,21 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 	int n = 0, r;
 
 	for (;;) {
-		ssize_t len = recv(b->fd, text, sizeof(text), 0);
+		ssize_t len = b->deaf ? -1 : recv(b->fd, text, sizeof(text), 0);
 		json_t *o;
 
+		if (b->deaf)
+			return -b->deaf;
 		if (len < 0)
 			return errno == EAGAIN ? n : -errno;
 		o = json_loadb(text, (size_t)len, 0, NULL);
 		if (json_object_get(o, "fail-publish"))
 			b->fail_publish =
 				(int)json_integer_value(json_object_get(o, "fail-publish"));
+		if (json_object_get(o, "health"))
+			b->health = (int)json_integer_value(json_object_get(o, "health"));
+		if (json_object_get(o, "deaf"))
+			b->deaf = (int)json_integer_value(json_object_get(o, "deaf"));
 		if (json_object_get(o, "fail-mode"))
 			b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
 		b->stats[REVSHELL_STAT_RING_FULL] +=
@@ -264,6 +273,13 @@ int backend_confine(struct backend *b, enum sandbox_mode mode)
 pid_t backend_loader_pid(const struct backend *b)
 {
 	return 0;
+}
+
+int backend_check(struct backend *b, char **ret_reason)
+{
+	if (b->health < 0)
+		*ret_reason = strdup("a pin of the fake's is gone");
+	return b->health;
 }
 
 const char *backend_pin_dir(const struct backend *b)

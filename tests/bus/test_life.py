@@ -205,6 +205,52 @@ class Notify(BusTest):
         self.assertEqual(self.process.wait(10), 0)
 
 
+class Watchdog(Notify):
+    """Which is fed while all is well, and else not."""
+    test_changes = test_ready_means_reachable = test_ready_without_a_bus = None
+    test_ready_with_a_bus_that_says_nothing = None
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = FAKE
+        self.args = []
+        os.environ["WATCHDOG_USEC"] = "400000"
+        self.addCleanup(os.environ.pop, "WATCHDOG_USEC")
+        self.start_daemon()
+        self.next("WATCHDOG=1")
+
+    def starves(self, reason):
+        wait_for("a reason", lambda: "The watchdog is not fed: " + reason in self.log())
+        self.notify.settimeout(1)
+        with self.assertRaises(TimeoutError):
+            while True:
+                self.next("WATCHDOG=1")
+                # what was sent before the reason was told may still be there
+                self.drained = getattr(self, "drained", 0) + 1
+                self.assertLess(self.drained, 300)
+        self.notify.settimeout(10)
+        self.assertEqual(self.log().count("The watchdog is not fed"), 1, "told once")
+
+    def test_what_enforces_is_not_whole(self):
+        self.fake(health=-2)
+        self.starves("a pin of the fake's is gone")
+        self.assertIsNone(self.process.poll())
+        self.fake(health=0)
+        self.next("WATCHDOG=1")
+        wait_for("word of it", lambda: "All is well again" in self.log())
+
+    def test_pins_that_are_put_back(self):
+        self.fake(health=3)
+        wait_for("word of it", lambda: "Somebody had removed 3 pins" in self.log())
+        self.next("WATCHDOG=1")
+        self.assertNotIn("not fed", self.log())
+
+    def test_events_are_not_read(self):
+        self.fake(deaf=5)
+        self.fake(ring_full=1)
+        self.starves("events are not read")
+
+
 class Bus(BusTest):
     def test_ends_cleanly(self):
         for sig in signal.SIGTERM, signal.SIGINT:
