@@ -237,6 +237,19 @@ int ctl_append_reason(const struct ctl *c, sd_bus_message *m)
 	return sd_bus_message_append(m, "a{sv}", 1, "reason", "s", c->reason);
 }
 
+int ctl_append_mode_options(const struct ctl *c, sd_bus_message *m)
+{
+	int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+	if (r >= 0 && c->reason)
+		r = sd_bus_message_append(m, "{sv}", "reason", "s", c->reason);
+	if (r >= 0 && c->confirm_usec)
+		r = sd_bus_message_append(m, "{sv}", "confirm-usec", "t", c->confirm_usec);
+	if (r >= 0 && c->persist)
+		r = sd_bus_message_append(m, "{sv}", "persist", "b", 1);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 int ctl_append_change_options(const struct ctl *c, sd_bus_message *m)
 {
 	const struct {

@@ -69,6 +69,7 @@ struct ctl {
 	char since[32]; /* as events tell time, in whole seconds; "": not given */
 	bool tetragon, offline;
 	uint64_t confirm_usec; /* of --confirm; 0: not given */
+	bool persist;
 	bool disarm;
 	bool openmetrics;
 	struct sim_words words; /* of simulate; the executable is one of events too */
@@ -124,6 +125,8 @@ int ctl_fail_reply(const char *action, int r);
 /* A failure with reason and hint (or NULL) in words; returns CTL_FAILED. */
 int ctl_fail_text(const char *action, const char *reason, const char *hint);
 
+/* The a{sv} of SetMode. */
+int ctl_append_mode_options(const struct ctl *c, sd_bus_message *m);
 int ctl_append_reason(const struct ctl *c, sd_bus_message *m); /* the whole a{sv} */
 
 /* The a{sv} of a change of policies, as the options say. */

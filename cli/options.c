@@ -121,6 +121,8 @@ static const struct row {
 	{"reason", 0, TEXT, CTL_OPT_REASON, AT(reason), "TEXT", NULL, "For the log", NULL},
 	{"confirm", 0, PARSED, CTL_OPT_CONFIRM, 0, "TIME", "30s|5m|1h",
 	 "On trial: 'confirm' has to follow in that time", parse_confirm},
+	{"persist", 0, FLAG, CTL_OPT_CONFIRM, AT(persist), NULL, NULL,
+	 "Also for the boots that come", NULL},
 	{"disarm", 0, FLAG, CTL_OPT_DISARM, AT(disarm), NULL, NULL, "Take enforcement away as well",
 	 NULL},
 	{"follow", 'f', FLAG, CTL_OPT_FOLLOW, AT(follow), NULL, NULL,

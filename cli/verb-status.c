@@ -154,13 +154,8 @@ int verb_enforce(struct ctl *c, int argc, char **argv)
 	r = ctl_new_call(c, NULL, "SetMode", &m);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "s", on ? "enforce" : "monitor");
-	if (r >= 0 && c->confirm_usec && c->reason)
-		r = sd_bus_message_append(m, "a{sv}", 2, "reason", "s", c->reason, "confirm-usec",
-					  "t", c->confirm_usec);
-	else if (r >= 0 && c->confirm_usec)
-		r = sd_bus_message_append(m, "a{sv}", 1, "confirm-usec", "t", c->confirm_usec);
-	else if (r >= 0)
-		r = ctl_append_reason(c, m);
+	if (r >= 0)
+		r = ctl_append_mode_options(c, m);
 	r = ctl_call(c, action, m, r, &reply);
 	sd_bus_message_unref(reply);
 	if (r != 0)

@@ -60,7 +60,7 @@ _revshellctl()
 				--namespaces=)
 			;;
 		check) words+=(--tetragon --offline) ;;
-		enforce) words+=(--reason= --confirm=) ;;
+		enforce) words+=(--reason= --confirm= --persist) ;;
 		reload | mode | enable | disable) words+=(--reason=) ;;
 		stop) words+=(--disarm) ;;
 		stats) words+=(--openmetrics) ;;

@@ -59,6 +59,7 @@ complete -c revshellctl -n '__revshellctl_at enforce' -a 'on off status'
 complete -c revshellctl -n '__revshellctl_at help' -a 'status enforce policy confirm rollback apply reload events explain simulate stats doctor stop version help'
 complete -c revshellctl -n '__revshellctl_at help policy' -a 'list show cat check diff add remove mode enable disable'
 complete -c revshellctl -n '__revshellctl_in enforce' -l confirm -x -a '30s 5m 1h' -d 'Only on trial'
+complete -c revshellctl -n '__revshellctl_in enforce' -l persist -d 'Also for the boots that come'
 for verb in enforce reload apply 'policy add' 'policy remove' 'policy mode' 'policy enable' 'policy disable'
     complete -c revshellctl -n "__revshellctl_in $verb" -l reason -x -d 'For the log'
 end

@@ -22,9 +22,8 @@ int backend_check(struct backend *b, char **ret_reason)
 		return 0;
 	r = b->loader.pid ? backend_loader_repair(b) : backend_pins_repair(b);
 	if (r < 0) {
-		backend_reason(ret_reason,
-			       "%d pins in %s are gone and cannot be put back: %s", n, b->pins.dir,
-			       strerror(-r));
+		backend_reason(ret_reason, "%d pins in %s are gone and cannot be put back: %s", n,
+			       b->pins.dir, strerror(-r));
 		return r;
 	}
 	return n;

@@ -414,7 +414,8 @@ static bool is_pinned(const struct backend *b, const char *kind, const char *nam
 {
 	char path[PATH_MAX];
 
-	return pin_path(path, sizeof(path), b->pins.dir, kind, name) == 0 && access(path, F_OK) == 0;
+	return pin_path(path, sizeof(path), b->pins.dir, kind, name) == 0 &&
+	       access(path, F_OK) == 0;
 }
 
 int backend_pins_missing(const struct backend *b)

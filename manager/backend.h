@@ -121,9 +121,9 @@ typedef int (*backend_override_fn)(const char *name, int mode, void *userdata);
 int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata);
 
 /*
- * Removes all pins below a folder, so that what no running daemon holds is detached; they are marked
- * as incomplete first. b: what pinned them, or NULL in another process. Returns the number of
- * versions that were there, or -errno.
+ * Removes all pins below a folder, so that what no running daemon holds is detached; they are
+ * marked as incomplete first. b: what pinned them, or NULL in another process. Returns the number
+ * of versions that were there, or -errno.
  */
 int backend_disarm(const struct backend *b, const char *pin_dir);
 

@@ -44,12 +44,19 @@ int bus_read_reason(sd_bus_message *m, struct manager_who *who, sd_bus_error *er
 	return bus_check_reason(who, error);
 }
 
-static int set_mode(struct bus *b, enum revshell_mode mode, uint64_t confirm_usec,
+static int set_mode(struct bus *b, enum revshell_mode mode, uint64_t confirm_usec, bool persist,
 		    const struct manager_who *who, sd_bus_error *error)
 {
-	int r = confirm_usec ? manager_try_enforce(b->manager, confirm_usec, who)
-			     : manager_set_mode(b->manager, mode, who);
+	int kept = 0, r;
 
+	if (persist)
+		r = manager_persist_mode(b->manager, mode, who, &kept);
+	else
+		r = confirm_usec ? manager_try_enforce(b->manager, confirm_usec, who)
+				 : manager_set_mode(b->manager, mode, who);
+	if (kept < 0)
+		return sd_bus_error_set_errnof(error, kept, "Failed to keep mode %s: %s",
+					       mode_name(mode), strerror(-kept));
 	if (r == -EBUSY)
 		return sd_bus_error_set(error, BUS_ERROR_CHANGE_PENDING,
 					"A change waits for Confirm or Rollback");
@@ -78,7 +85,8 @@ static int method_set_enforce(sd_bus_message *m, void *userdata, sd_bus_error *e
 	if (r >= 0)
 		r = sd_bus_message_read(m, "b", &on);
 	if (r >= 0)
-		r = set_mode(b, on ? REVSHELL_MODE_ENFORCE : REVSHELL_MODE_MONITOR, 0, &who, error);
+		r = set_mode(b, on ? REVSHELL_MODE_ENFORCE : REVSHELL_MODE_MONITOR, 0, false, &who,
+			     error);
 	if (r < 0)
 		return r;
 	return sd_bus_reply_method_return(m, NULL);
@@ -90,7 +98,9 @@ static int method_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	enum revshell_mode previous = b->manager->mode;
 	struct manager_who who;
 	uint64_t confirm_usec = 0;
+	int persist = 0;
 	const struct bus_option options[] = {
+		{"persist", "b", &persist},
 		{"reason", "s", &who.reason},
 		{"confirm-usec", "t", &confirm_usec},
 		{},
@@ -113,8 +123,11 @@ static int method_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	if (r >= 0 && confirm_usec && mode != REVSHELL_MODE_ENFORCE)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"Option 'confirm-usec' goes with mode enforce only");
+	if (r >= 0 && confirm_usec && persist)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"Options 'confirm-usec' and 'persist' exclude each other");
 	if (r >= 0)
-		r = set_mode(b, (enum revshell_mode)mode, confirm_usec, &who, error);
+		r = set_mode(b, (enum revshell_mode)mode, confirm_usec, persist, &who, error);
 	if (r < 0)
 		return r;
 	return sd_bus_reply_method_return(m, "s", mode_name(previous));

@@ -9,7 +9,8 @@
 #include "mode.h"
 #include "units.h"
 
-#define PIN_DIR "/sys/fs/bpf/revshell"
+#define PIN_DIR	  "/sys/fs/bpf/revshell"
+#define STATE_DIR "/var/lib/revshell"
 
 const char *const config_default_dirs[CONFIG_N_DEFAULT_DIRS] = {
 	"/etc/revshell/policies.d",
@@ -61,6 +62,7 @@ enum {
 	OPT_BACKEND,
 	OPT_MODE,
 	OPT_PIN_DIR,
+	OPT_STATE_DIR,
 	OPT_FALLBACK,
 	OPT_SANDBOX,
 	OPT_ALLOW_GROUP,
@@ -83,6 +85,7 @@ static const struct option long_options[] = {
 	{"mode", required_argument, NULL, OPT_MODE},
 	{"override-fallback", required_argument, NULL, OPT_FALLBACK},
 	{"pin-dir", required_argument, NULL, OPT_PIN_DIR},
+	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
 	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	{"allow-group", required_argument, NULL, OPT_ALLOW_GROUP},
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
@@ -113,6 +116,8 @@ void config_print_help(void)
 	       "                     Where the backend cannot deny: none, sigkill or monitor\n"
 	       "  --pin-dir=DIR      Where enforcement outlives the daemon, or none "
 	       "(default: " PIN_DIR ")\n"
+	       "  --state-dir=DIR    Where a mode is kept that persists, or none "
+	       "(default: " STATE_DIR ")\n"
 	       "  --sandbox=MODE     enforce, log or off: what the daemon itself may do (default: "
 	       "enforce)\n"
 	       "  --allow-group=GROUP\n"
@@ -180,6 +185,9 @@ static int set_value(struct config *c, int opt, const char *arg, const char **re
 	case OPT_PIN_DIR:
 		*ret_wanted = "a path, or none";
 		return set_path(&c->pin_dir, arg);
+	case OPT_STATE_DIR:
+		*ret_wanted = "a path, or none";
+		return set_path(&c->state_dir, arg);
 	case OPT_SANDBOX:
 		*ret_wanted = "enforce, log or off";
 		c->sandbox = sandbox_mode_parse(arg);
@@ -296,6 +304,7 @@ static const struct {
 	{"PinDirectory", OPT_PIN_DIR},
 	{"PolicyDirectory", OPT_POLICY_DIR},
 	{"Sandbox", OPT_SANDBOX},
+	{"StateDirectory", OPT_STATE_DIR},
 };
 
 static int conf_pair(const char *section, const char *key, const char *value,
@@ -408,6 +417,8 @@ int config_parse(int argc, char *const *argv, struct config *ret_config)
 	int opt, r = 0;
 
 	r = set_string(&c.pin_dir, PIN_DIR);
+	if (r == 0)
+		r = set_string(&c.state_dir, STATE_DIR);
 	/* files first, so that the command line has the last word; but it says which, and --help
 	 * none */
 	optind = 0; /* glibc: start afresh */
@@ -447,6 +458,7 @@ void config_done(struct config *c)
 	clear_dirs(c);
 	free(c->bus);
 	free(c->pin_dir);
+	free(c->state_dir);
 	free(c->sinks.export_file);
 	free(c->sinks.metrics_file);
 	free(c->allow_group);

@@ -25,6 +25,7 @@ struct config {
 	enum revshell_mode mode;
 	const char *mode_source; /* "option", "kernel", or NULL: mode is the default */
 	char *pin_dir;		 /* NULL: pin nothing */
+	char *state_dir;	 /* NULL: no mode persists */
 	enum sandbox_mode sandbox;
 	char *allow_group; /* name or number, or NULL */
 	bool stop_disarm;  /* only remove the pins and exit */

@@ -115,6 +115,8 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	if (r < 0)
 		return EXIT_OTHER;
 	d->manager->may_be_empty = d->config.default_dirs;
+	d->manager->state_dir = d->config.state_dir;
+	d->manager->mode_is_configured = d->config.mode_source;
 	d->manager->fallback = d->config.fallback;
 	r = manager_open_sinks(d->manager, &d->config.sinks);
 	if (r < 0)
@@ -156,6 +158,9 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	} else if (backend_left_mode(backend, &d->config.mode)) {
 		d->manager->mode_source = "kept";
 		log_notice(&d->log, "Mode %s, as before", mode_name(d->config.mode));
+	} else if (manager_persisted_mode(d->manager, &d->config.mode)) {
+		d->manager->mode_source = "persisted";
+		log_notice(&d->log, "Mode %s, as it was to persist", mode_name(d->config.mode));
 	}
 	if (!backend_is_adopted(backend) || d->config.mode_source)
 		r = manager_start_mode(d->manager, d->config.mode, &who);

@@ -10,6 +10,7 @@
 #include "manager.h"
 #include "manager-internal.h"
 #include "messages.h"
+#include "mode-file.h"
 #include "mode.h"
 
 static uint64_t boottime_ns(void)
@@ -105,6 +106,50 @@ int manager_rollback(struct manager *m, const struct manager_who *who)
 		return -ENODATA;
 	manager_trial_end(m);
 	return manager_put_mode(m, previous, 0, who);
+}
+
+int manager_persist_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who,
+			 int *ret_kept)
+{
+	enum revshell_mode before;
+	bool was_kept;
+	int r;
+
+	*ret_kept = 0;
+	if (m->trial.deadline_ns)
+		return -EBUSY;
+	if (mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m))
+		return -EOPNOTSUPP;
+	was_kept = m->state_dir && mode_file_read(m->state_dir, &before) == 0;
+	*ret_kept = m->state_dir ? mode_file_write(m->state_dir, mode) : -EOPNOTSUPP;
+	if (*ret_kept < 0) {
+		manager_log_change(m, LOG_ERR, who, "Failed to keep mode %s in %s: %s",
+				   mode_name(mode), m->state_dir ? m->state_dir : "no directory",
+				   strerror(-*ret_kept));
+		return *ret_kept;
+	}
+	r = manager_set_mode(m, mode, who);
+	if (r < 0) {
+		(void)mode_file_write(m->state_dir, was_kept ? (int)before : -1);
+		return r;
+	}
+	manager_log_change(m, LOG_NOTICE, who, "Mode %s is kept for the next boot",
+			   mode_name(mode));
+	if (m->mode_is_configured)
+		log_warning(m->log, "What is configured as mode stands above it at each start");
+	return 0;
+}
+
+bool manager_persisted_mode(const struct manager *m, enum revshell_mode *ret_mode)
+{
+	int r = m->state_dir ? mode_file_read(m->state_dir, ret_mode) : -ENOENT;
+
+	if (r < 0 && r != -ENOENT)
+		log_warning(m->log, "The mode kept in %s does not count: %s", m->state_dir,
+			    r == -EUCLEAN ? "it is neither enforce nor monitor"
+			    : r == -EPERM ? "others may have written it"
+					  : strerror(-r));
+	return r >= 0;
 }
 
 int manager_stop(struct manager *m, bool disarm, const struct manager_who *who)

@@ -53,7 +53,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	int r = look(m, &reason);
 
 	if (r < 0 && !w->starved)
-		log_error(m->log, "%s: %s", w->feeds ? "The watchdog is not fed" : "Not all is well",
+		log_error(m->log, "%s: %s",
+			  w->feeds ? "The watchdog is not fed" : "Not all is well",
 			  reason ? reason : strerror(-r));
 	if (r >= 0 && w->starved)
 		log_notice(m->log, "All is well again");

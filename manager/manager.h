@@ -92,6 +92,8 @@ struct manager {
 	size_t n_dirs;
 	enum policy_fallback fallback; /* of policies that name none, where nothing can be denied */
 	enum sandbox_mode sandbox;     /* that the daemon has entered */
+	const char *state_dir;	       /* of the mode that persists, or NULL */
+	bool mode_is_configured;       /* each start sets it */
 	bool may_be_empty; /* a set without policies is fine as long as none were loaded */
 	struct backend *backend;
 	sd_event_source *events_source;
@@ -100,7 +102,8 @@ struct manager {
 	struct manager_override *overrides;
 	size_t n_overrides;
 	enum revshell_mode mode;
-	const char *mode_source; /* default, option, kernel, kept, bus, trial or rollback */
+	const char *mode_source; /* default, option, kernel, kept, persisted, bus, trial or
+				    rollback */
 	struct manager_trial {
 		uint64_t deadline_ns; /* CLOCK_BOOTTIME; 0: no mode is on trial */
 		enum revshell_mode previous;
@@ -120,9 +123,9 @@ struct manager {
 	struct manager_watchdog {
 		sd_event_source *timer;
 		uint64_t interval_usec;
-		bool feeds;	    /* the service manager waits for it */
-		bool starved;	    /* and why was told */
-		bool waiting;	    /* events waited at the last look */
+		bool feeds;    /* the service manager waits for it */
+		bool starved;  /* and why was told */
+		bool waiting;  /* events waited at the last look */
 		uint64_t seen; /* events_read at the last look */
 	} watchdog;
 	uint64_t events_read;
@@ -182,6 +185,16 @@ int manager_reload(struct manager *m, const struct manager_who *who, struct diag
  * manager_why_degraded().
  */
 int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);
+
+/*
+ * The same, also for the next start that finds nothing in force. Where that cannot be kept nothing
+ * changes, and *ret_kept is the -errno of it, which is returned too.
+ */
+int manager_persist_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who,
+			 int *ret_kept);
+
+/* The mode that was kept so. Whatever is wrong with it is logged. */
+bool manager_persisted_mode(const struct manager *m, enum revshell_mode *ret_mode);
 
 /* The same at start, where what can be carried out of it is better than nothing. */
 int manager_start_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);

@@ -174,7 +174,7 @@ class BusTest(unittest.TestCase):
 
     def daemon_argv(self, *args):
         return [self.daemon, "--bus=" + self.address, "--policy-dir=" + self.policies,
-                "--sandbox=" + self.sandbox, *self.args, *args]
+                "--state-dir=" + self.dir + "/state", "--sandbox=" + self.sandbox, *self.args, *args]
 
     def start_daemon(self, *args, wait=True):
         if os.path.exists(self.fake_socket):

@@ -150,6 +150,98 @@ class Start(BusTest):
         self.assertEqual([p[0] for p in self.call("ListPolicies")[0]], ["another", "two"])
 
 
+class Persist(BusTest):
+    """A mode that outlives what is in force. Each daemon here finds nothing in force."""
+    def setUp(self):
+        super().setUp()
+        self.file = self.dir + "/state/mode"
+
+    def again(self, *args):
+        self.assertEqual(self.stop_daemon(), 0)
+        self.start_daemon(*args)
+        return self.get("Mode"), self.get("ModeSource")
+
+    def kept(self):
+        with open(self.file, encoding="utf-8") as f:
+            return f.read()
+
+    def test_only_on_demand(self):
+        self.assertEqual(self.ctl("enforce", "on").code, 7)  # there is no backend
+        self.assertFalse(os.path.exists(self.file))
+        self.assertEqual(self.again(), ("monitor", "default"))
+
+    def test_both_modes(self):
+        self.ctl("enforce", "on", "--persist", "--reason=for good")
+        self.assertEqual((self.get("Mode"), self.get("ModeSource")), ("enforce", "bus"))
+        self.assertIn("Mode enforce is kept for the next boot (bus, ", self.log())
+        self.assertEqual(self.kept(), "enforce\n")
+        self.assertEqual(os.stat(self.file).st_mode & 0o777, 0o600)
+        self.assertEqual(self.again(), ("enforce", "persisted"))
+        # what does not persist leaves it as it is
+        self.call("SetEnforce", "b", "false")
+        self.assertEqual(self.again(), ("enforce", "persisted"))
+        self.assertEqual(self.ctl("enforce", "off", "--persist").code, 0)
+        self.assertEqual(self.again(), ("monitor", "persisted"))
+        self.assertEqual(os.listdir(self.dir + "/state"), ["mode"])
+
+    def test_below_what_is_configured(self):
+        self.ctl("enforce", "on", "--persist")
+        self.assertEqual(self.again("--mode=monitor"), ("monitor", "option"))
+        self.ctl("enforce", "on", "--persist")
+        self.assertIn("What is configured as mode stands above it", self.log())
+        self.assertEqual(self.again("--state-dir=none"), ("monitor", "default"))
+
+    def test_files_that_do_not_count(self):
+        self.ctl("enforce", "on", "--persist")
+        os.chmod(self.file, 0o602)
+        self.assertEqual(self.again(), ("monitor", "default"))
+        self.assertIn("others may have written it", self.log())
+        os.chmod(self.file, 0o600)
+        for text in "", "off\n", "enforcement\n":
+            with open(self.file, "w", encoding="utf-8") as f:
+                f.write(text)
+            self.assertEqual(self.again(), ("monitor", "default"))
+            self.assertIn("it is neither enforce nor monitor", self.log())
+        os.rename(self.file, self.file + ".real")
+        with open(self.file + ".real", "w", encoding="utf-8") as f:
+            f.write("enforce\n")
+        os.symlink(self.file + ".real", self.file)
+        self.assertEqual(self.again(), ("monitor", "default"))
+
+    def test_nothing_changes_if_it_cannot_be_kept(self):
+        with open(self.dir + "/state", "w", encoding="utf-8"):
+            pass
+        r = self.ctl("enforce", "on", "--persist")
+        self.assertEqual(r.code, 1, r)
+        self.assertIn("Failed to keep mode enforce: Not a directory", r.err)
+        self.assertEqual(self.get("Mode"), "monitor")
+        self.again("--state-dir=none")
+        self.assertEqual(self.ctl("enforce", "on", "--persist").code, 1)
+        self.assertEqual(self.get("Mode"), "monitor")
+
+    def test_not_with_a_trial(self):
+        self.assertIn("exclude each other", self.call_fails(
+            "SetMode", "sa{sv}", "enforce", "2", "confirm-usec", "t", "60000000",
+            "persist", "b", "true"))
+        self.ctl("enforce", "on", "--confirm=1m")
+        self.assertIn("waits for Confirm", self.call_fails(
+            "SetMode", "sa{sv}", "monitor", "1", "persist", "b", "true"))
+        self.assertFalse(os.path.exists(self.file))
+
+
+class PersistOverKernel(BusTest):
+    """What the kernel refuses is not kept either."""
+    daemon = FAKE
+    args = []
+
+    def test_what_was_kept_stays(self):
+        self.ctl("enforce", "on", "--persist")
+        self.fake(**{"fail-mode": 5})
+        wait_for("a failure", lambda: self.ctl("enforce", "off", "--persist").code == 1)
+        with open(self.dir + "/state/mode", encoding="utf-8") as f:
+            self.assertEqual(f.read(), "enforce\n")
+
+
 class Notify(BusTest):
     """What the service manager is told."""
     daemon = None

@@ -176,7 +176,7 @@ class Modes(BusTest):
                       self.call_fails("SetMode", "sa{sv}", "off", "0"))
 
     def test_unknown_options(self):
-        for args in (["SetMode", "sa{sv}", "enforce", "1", "persist", "b", "true"],
+        for args in (["SetMode", "sa{sv}", "enforce", "1", "forever", "b", "true"],
                      ["SetMode", "sa{sv}", "enforce", "1", "", "b", "true"],
                      ["Reload", "a{sv}", "1", "dry-run", "b", "true"],
                      ["SetPolicyMode", "ssa{sv}", "one", "monitor", "1", "x", "s", "y"],

@@ -131,16 +131,52 @@ pid=$(main_pid)
 rm "$layout/link_rs_lsm_connect" "$layout/map_rs_mode"
 check 'pins are put back' wait_for 60 test -e "$layout/link_rs_lsm_connect" -a -e "$layout/map_rs_mode"
 check_equal 'by the same daemon' "$pid" "$(main_pid)"
-rm -r "$layout"
-check 'without any pin it starts anew' wait_for 120 runs_anew "$pid"
-journalctl -b --no-pager -t revshelld >"$T/journal"
-check_match 'the reason is told' 'The watchdog is not fed: [0-9]+ pins in .* are gone' "$T/journal"
-check 'all is pinned again' test -e "$layout/link_rs_lsm_connect" -a -e "$layout/bss"
-refused 'without any pin'
-pid=$(main_pid)
-kill -KILL "$(cat "/proc/$pid/task/$pid/children")"
-check 'without its loader too' wait_for 120 runs_anew "$pid"
-refused 'without its loader'
+# from_nothing: as after a boot, where nothing is in force and the folder for pins is new.
+from_nothing() {
+	systemctl stop revshelld
+	/usr/sbin/revshelld --stop-disarm
+	systemctl start revshelld
+}
+without_pins() {
+	rm -r "$layout"
+	check 'without any pin it starts anew' wait_for 120 runs_anew "$pid"
+	journalctl -b --no-pager -t revshelld >"$T/journal"
+	check_match 'the reason is told' 'The watchdog is not fed: [0-9]+ pins in .* are gone' "$T/journal"
+	check 'all is pinned again' test -e "$layout/link_rs_lsm_connect" -a -e "$layout/bss"
+	refused 'without any pin'
+	pid=$(main_pid)
+	kill -KILL "$(cat "/proc/$pid/task/$pid/children")"
+	check 'without its loader too' wait_for 120 runs_anew "$pid"
+	refused 'without its loader'
+}
+# kprobes THAT... : a start with that backend, and what the unit is to allow beside.
+kprobes() {
+	drop_in Restart=no ExecStart= 'ExecStart=/usr/sbin/revshelld --backend=kprobe --override-fallback=monitor' "$@"
+	systemctl restart revshelld
+}
+with_kprobes() {
+	check_status 'kprobes: not under the unit as it is' 1 kprobes
+	check_status 'nor with the system call alone' 1 kprobes SystemCallFilter=perf_event_open
+	journalctl -b --no-pager -t revshelld -n 5 >"$T/journal"
+	check_match 'the reason is told' 'cannot attach program rs_kprobe_exec: Permission denied' "$T/journal"
+	check 'but with that and CAP_SYS_ADMIN' kprobes SystemCallFilter=perf_event_open CapabilityBoundingSet=CAP_SYS_ADMIN
+	check_match 'it runs' 'Backend: kprobe, self-test: passed' <(ctl status)
+	drop_in
+	check 'back to what denies' systemctl restart revshelld
+	refused 'after kprobes'
+}
+# Each where it tells more: Debian's 6.1 asks for CAP_SYS_ADMIN.
+case $(uname -r) in
+6.1.*) with_kprobes ;;
+*) without_pins ;;
+esac
+
+# A mode that persists.
+check 'enforce on --persist' ctl enforce on --persist
+check 'a start from nothing' from_nothing
+ctl status --json=short >"$T/status"
+check_equal 'begins with it' 'enforce persisted' "$(jq -r '"\(.mode) \(.mode_source)"' "$T/status")"
+refused 'persisted'
 
 # An upgrade, the removal.
 pid=$(main_pid)
