@@ -58,6 +58,7 @@ static const char *hint_of(const sd_bus_error *error)
 		 "Hint: 'revshellctl enforce on --confirm=5m' would begin a trial."},
 		{BUS_ERROR_CHANGE_PENDING,
 		 "Hint: 'revshellctl confirm' keeps it, 'revshellctl rollback' takes it back."},
+		{BUS_ERROR_LOCKED, "Hint: only a reboot ends the lock."},
 		{BUS_ERROR_BACKEND_UNAVAILABLE,
 		 "Hint: 'revshellctl doctor' tells what stands in the way."},
 	};
@@ -303,6 +304,8 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		return sd_bus_message_read(m, "v", "t", &s->rollback_usec);
 	if (strcmp(name, "LastReloadUSec") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
+	if (strcmp(name, "Locked") == 0)
+		return sd_bus_message_read(m, "v", "b", &s->locked);
 	if (strcmp(name, "NPolicies") == 0)
 		return sd_bus_message_read(m, "v", "u", &s->n_policies);
 	return sd_bus_message_skip(m, "v"); /* of a newer daemon */

@@ -161,7 +161,8 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	}
 	if (!backend_is_adopted(backend) || d->config.mode_source)
 		r = manager_start_mode(d->manager, d->config.mode, &who);
-	if (r < 0)
+	/* what a file or an option says is no reason to leave what is locked without a daemon */
+	if (r < 0 && r != MANAGER_LOCKED)
 		return EXIT_BACKEND;
 	r = backend_settle(backend);
 	if (r < 0)
@@ -195,8 +196,14 @@ static int confine(struct daemon *d)
 
 static int disarm(struct daemon *d)
 {
-	int r = d->config.pin_dir ? backend_disarm(d->config.pin_dir) : 0;
+	int r;
 
+	if (d->config.pin_dir && backend_pins_locked(d->config.pin_dir)) {
+		log_error(&d->log, "Refused to disarm: %s is locked until the next boot",
+			  d->config.pin_dir);
+		return EXIT_OTHER;
+	}
+	r = d->config.pin_dir ? backend_disarm(d->config.pin_dir) : 0;
 	if (r < 0) {
 		log_error(&d->log, "Failed to remove the pins in %s: %s", d->config.pin_dir,
 			  strerror(-r));
