@@ -277,6 +277,22 @@ static int read_text(sd_bus_message *m, char **ret)
 	return 0;
 }
 
+/* What of the features is asked for somewhere. */
+static int read_features(sd_bus_message *m, struct ctl_state *s)
+{
+	const char *name;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "s");
+	while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0)
+		s->can_lock = s->can_lock || strcmp(name, "lock") == 0;
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_property(sd_bus_message *m, const char *name, struct ctl_state *s)
 {
 	const struct {
@@ -304,6 +320,8 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		return sd_bus_message_read(m, "v", "t", &s->rollback_usec);
 	if (strcmp(name, "LastReloadUSec") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
+	if (strcmp(name, "Features") == 0)
+		return read_features(m, s);
 	if (strcmp(name, "Locked") == 0)
 		return sd_bus_message_read(m, "v", "b", &s->locked);
 	if (strcmp(name, "NPolicies") == 0)

@@ -27,6 +27,7 @@ struct config {
 	char *pin_dir;		 /* NULL: pin nothing */
 	enum sandbox_mode sandbox;
 	char *allow_group; /* name or number, or NULL */
+	bool lock;	   /* as soon as all is in force */
 	bool stop_disarm;  /* only remove the pins and exit */
 	int log_level;
 	struct sink_config sinks;

@@ -194,6 +194,16 @@ static int confine(struct daemon *d)
 	return 0;
 }
 
+/* A kernel that cannot is no reason to leave it without a daemon. */
+static void lock(struct daemon *d)
+{
+	const struct manager_who who = {.via = "start"};
+	_cleanup_free_ char *reason = NULL;
+
+	if (d->config.lock && manager_lock(d->manager, &who, &reason) == -EBUSY)
+		log_error(&d->log, "Failed to lock: a mode is on trial");
+}
+
 static int disarm(struct daemon *d)
 {
 	int r;
@@ -260,6 +270,7 @@ static int run(struct daemon *d)
 		r = confine(d);
 	if (r != 0)
 		return r;
+	lock(d);
 	r = bus_new(d->event, d->manager, &d->log, d->config.bus, on_settled, d, &d->bus);
 	if (r >= 0 && have_group)
 		bus_allow_group(d->bus, gid);

@@ -35,6 +35,8 @@ class Lock(BusTest):
         self.assertEqual(finish(1)[0]["payload"]["data"],
                          [MANAGER, {"Locked": {"type": "b", "data": True}}, []])
         self.assertIn("reason: a drill", self.log())
+        self.assertRegex(self.ctl("doctor").out, r"\[ ok \] lock: on until the next boot")
+        self.assertIn(["ok", "lock", "on until the next boot", ""], self.call("Diagnose")[0])
         self.assertTrue(self.get("Locked"))
         self.assertTrue(json.loads(self.ctl("status", "--json=short").out)["locked"])
         self.assertIn(", locked until the next boot\n", self.ctl("status").out)
@@ -92,13 +94,23 @@ class Lock(BusTest):
         self.call("Confirm")
         self.call("Lock", "a{sv}", "0")
 
+    def test_at_start(self):
+        self.assertRegex(self.ctl("doctor").out, r"\[ ok \] lock: off, and can be switched on")
+        self.stop_daemon()
+        self.start_daemon("--lock=yes")
+        self.assertTrue(self.get("Locked"))
+
     def test_cannot(self):
         self.stop_daemon()
         self.args = ["--backend=kprobe"]
         self.start_daemon()
         self.assertIn("Failed to lock: the backend cannot deny", self.call_fails("Lock", "a{sv}", "0"))
         self.assertFalse(self.get("Locked"))
+        self.assertRegex(self.ctl("doctor").out, r"\[skip\] lock: cannot be switched on: ")
         self.call("SetEnforce", "b", "false")
+        self.stop_daemon()
+        self.start_daemon("--lock=yes")
+        self.assertIn("Failed to lock: the backend cannot deny", self.log())
 
 
 if __name__ == "__main__":
