@@ -68,6 +68,7 @@ enum bpf_map_type {
 #define S_IFMT			       00170000
 #define S_IFSOCK		       0140000
 #define SOCKFS_MAGIC		       0x534f434b /* linux/magic.h */
+#define PROC_SUPER_MAGIC	       0x9fa0
 #define IPPROTO_TCP		       6
 #define IPPROTO_UDP		       17
 #define IPPROTO_UDPLITE		       136
@@ -75,6 +76,13 @@ enum bpf_map_type {
 #define MSG_FASTOPEN		       0x20000000
 
 #define SCTP_SOCKOPT_CONNECTX	       110 /* linux/sctp.h: whichever call brought the list */
+
+/* linux/fs.h, linux/mount.h, asm-generic/mman-common.h, linux/ptrace.h, asm-generic/signal.h */
+#define FMODE_WRITE		       2
+#define MNT_DETACH		       2
+#define PROT_EXEC		       4
+#define PTRACE_MODE_ATTACH	       2
+#define SIGHUP			       1
 
 /* asm-generic/errno-base.h */
 #define EPERM			       1
@@ -179,6 +187,7 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 };
 
 struct mnt_namespace {
@@ -190,6 +199,7 @@ struct mount {
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	struct mnt_namespace *mnt_ns;
+	int mnt_group_id;
 };
 
 struct path {
@@ -198,6 +208,7 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -312,6 +323,7 @@ struct nsproxy {
 
 struct task_struct {
 	unsigned int flags;
+	unsigned int ptrace;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;
@@ -330,6 +342,27 @@ struct task_struct {
 
 struct linux_binprm {
 	struct file *file;
+};
+
+union bpf_attr {
+	struct {
+		__u32 prog_type;
+	};
+	struct {
+		__u32 attach_type;
+	} link_create;
+};
+
+struct bpf_map {
+	char name[16];
+};
+
+struct bpf_prog_aux {
+	char name[16];
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
 };
 
 struct seq_file;

@@ -129,6 +129,31 @@ struct {
 } rs_overrides __weak SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct revshell_lock);
+} rs_lock __weak SEC(".maps");
+
+/* Value: bits of enum revshell_lock_file. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 256);
+	__type(key, struct revshell_lock_key);
+	__type(value, __u32);
+} rs_lock_files __weak SEC(".maps");
+
+/* Policies that have to stay as they are. Value: SipHash of the text. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct revshell_override_key);
+	__type(value, __u64);
+} rs_held __weak SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, REVSHELL_STAT_MAX);
 	__type(key, __u32);

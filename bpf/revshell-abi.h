@@ -11,7 +11,7 @@
  * Raised whenever a layout below or the meaning of a field changes: it names the directory that
  * pinned maps live in, so that a daemon never reads what another layout wrote.
  */
-#define REVSHELL_ABI		 3
+#define REVSHELL_ABI		 4
 
 /* Limits. Each is checked in user space with an error that names it. */
 #define REVSHELL_SELECTORS	 1024 /* selectors on one hook in one generation */
@@ -597,12 +597,37 @@ struct revshell_file_id {
 	__u32 fd;
 	__u32 dev; /* s_dev as the kernel keeps it */
 	__u64 ino;
+	__u64 start_ns; /* of the loader's group leader, CLOCK_BOOTTIME */
 };
 
 /* The loader's self-test, in the object's own data: each loaded object has its own. */
 struct revshell_selftest {
 	__u32 tgid;		       /* process whose calls are denied and counted; 0: none */
 	__u32 hits[REVSHELL_HOOK_MAX]; /* calls denied */
+};
+
+/* The lock, in rs_lock. All zero until somebody locks. */
+struct revshell_lock {
+	__u64 since_ns; /* CLOCK_BOOTTIME; 0: it is off, and its programs let all pass */
+	__u64 start_ns; /* of the daemon's group leader */
+	__u32 tgid;	/* of the daemon; 0: there is none */
+	__u32 host_mnt_ns;
+	__u64 key[2]; /* SipHash, of the policies in rs_held */
+};
+
+/* Files that the lock knows, as the kernel calls them. ino 0: the whole file system. */
+struct revshell_lock_key {
+	__u64 ino;
+	__u32 dev; /* s_dev */
+	__u32 pad;
+};
+
+enum revshell_lock_file {
+	REVSHELL_LOCK_PROGRAM = 1, /* the daemon's executable */
+	REVSHELL_LOCK_CODE = 2,	   /* what it runs: this and its libraries; not to be written to */
+	REVSHELL_LOCK_PINS = 4,	   /* a folder of pins; nothing is taken out of it */
+	REVSHELL_LOCK_MOUNT = 8,   /* nothing is mounted over it; with ino 0: it stays mounted */
+	REVSHELL_LOCK_ABOVE = 16,  /* a file system that MOUNT is mounted in */
 };
 
 #ifndef __bpf__

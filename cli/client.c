@@ -58,6 +58,7 @@ static const char *hint_of(const sd_bus_error *error)
 		 "Hint: 'revshellctl enforce on --confirm=5m' would begin a trial."},
 		{BUS_ERROR_CHANGE_PENDING,
 		 "Hint: 'revshellctl confirm' keeps it, 'revshellctl rollback' takes it back."},
+		{BUS_ERROR_LOCKED, "Hint: only a reboot ends the lock."},
 		{BUS_ERROR_BACKEND_UNAVAILABLE,
 		 "Hint: 'revshellctl doctor' tells what stands in the way."},
 	};
@@ -289,6 +290,22 @@ static int read_text(sd_bus_message *m, char **ret)
 	return 0;
 }
 
+/* What of the features is asked for somewhere. */
+static int read_features(sd_bus_message *m, struct ctl_state *s)
+{
+	const char *name;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "s");
+	while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0)
+		s->can_lock = s->can_lock || strcmp(name, "lock") == 0;
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_property(sd_bus_message *m, const char *name, struct ctl_state *s)
 {
 	const struct {
@@ -316,6 +333,10 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 		return sd_bus_message_read(m, "v", "t", &s->rollback_usec);
 	if (strcmp(name, "LastReloadUSec") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
+	if (strcmp(name, "Features") == 0)
+		return read_features(m, s);
+	if (strcmp(name, "Locked") == 0)
+		return sd_bus_message_read(m, "v", "b", &s->locked);
 	if (strcmp(name, "NPolicies") == 0)
 		return sd_bus_message_read(m, "v", "u", &s->n_policies);
 	return sd_bus_message_skip(m, "v"); /* of a newer daemon */

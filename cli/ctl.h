@@ -137,6 +137,8 @@ struct ctl_state {
 	char *version, *mode, *effective, *backend, *self_test, *digest, *reload_error;
 	char *mode_source;	/* NULL: of an older daemon */
 	uint64_t rollback_usec; /* 0: no mode is on trial */
+	int locked;
+	bool can_lock;
 	char *sandbox;		/* NULL: of a daemon that has none */
 	uint64_t generation, reload_usec;
 	uint32_t n_policies;
@@ -241,6 +243,7 @@ int verb_policy_remove(struct ctl *c, int argc, char **argv);
 int verb_apply(struct ctl *c, int argc, char **argv);
 int verb_doctor(struct ctl *c, int argc, char **argv);
 int verb_confirm(struct ctl *c, int argc, char **argv);
+int verb_lock(struct ctl *c, int argc, char **argv);
 int verb_rollback(struct ctl *c, int argc, char **argv);
 int verb_stop(struct ctl *c, int argc, char **argv);
 int verb_policy_mode(struct ctl *c, int argc, char **argv);

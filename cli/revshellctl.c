@@ -45,6 +45,8 @@ static const struct verb verbs[] = {
 	 "Leave a policy out, without removing it"},
 	{NULL, "confirm", 0, 0, 0, verb_confirm, "", "Keep the mode that is on trial"},
 	{NULL, "rollback", 0, 0, 0, verb_rollback, "", "Bring back the mode before the trial"},
+	{NULL, "lock", 0, 0, CTL_OPT_REASON, verb_lock, "",
+	 "Let nothing be weakened until the next boot"},
 	{NULL, "apply", 1, 1, CTL_OPT_REASON | CTL_OPT_CHANGE | CTL_OPT_REPLACE, verb_apply,
 	 "FILE|DIR|-", "Put the policies of a file or directory in force, all or nothing"},
 	{NULL, "reload", 0, 0, CTL_OPT_REASON, verb_reload, "",

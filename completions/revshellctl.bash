@@ -45,7 +45,7 @@ _revshellctl()
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		policy) group=policy ;;
-		status | enforce | confirm | rollback | apply | reload | events | explain | simulate | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
+		status | enforce | confirm | rollback | lock | apply | reload | events | explain | simulate | stats | doctor | stop | version | help) verb=${verb:-$word} ;;
 		list | check | cat | mode | show | diff | add | remove | enable | disable) [[ $group ]] && verb=${verb:-$word} ;;
 		esac
 	done
@@ -61,7 +61,7 @@ _revshellctl()
 			;;
 		check) words+=(--tetragon --offline) ;;
 		enforce) words+=(--reason= --confirm= --persist) ;;
-		reload | mode | enable | disable) words+=(--reason=) ;;
+		reload | lock | mode | enable | disable) words+=(--reason=) ;;
 		stop) words+=(--disarm) ;;
 		stats) words+=(--openmetrics) ;;
 		add) words+=(--reason= --dry-run --runtime) ;;
@@ -72,12 +72,12 @@ _revshellctl()
 	elif [[ $group && -z $verb ]]; then
 		words=(list show cat check diff add remove mode enable disable)
 	elif [[ -z $verb ]]; then
-		words=(status enforce confirm rollback policy apply reload events explain simulate stats doctor stop version help)
+		words=(status enforce confirm rollback lock policy apply reload events explain simulate stats doctor stop version help)
 	else
 		case $verb in
 		enforce) words=(on off status) ;;
 		help)
-			words=(status enforce confirm rollback policy apply reload events explain simulate stats doctor stop version help)
+			words=(status enforce confirm rollback lock policy apply reload events explain simulate stats doctor stop version help)
 			[[ $prev == policy ]] && words=(list show cat check diff add remove mode enable disable)
 			;;
 		check | diff | add | apply | simulate | explain)

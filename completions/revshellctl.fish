@@ -33,6 +33,7 @@ complete -c revshellctl -n __revshellctl_at -a enforce -d 'Carry verdicts out, o
 complete -c revshellctl -n __revshellctl_at -a policy -d 'List, check and change policies'
 complete -c revshellctl -n __revshellctl_at -a confirm -d 'Keep the mode that is on trial'
 complete -c revshellctl -n __revshellctl_at -a rollback -d 'Bring back the mode before the trial'
+complete -c revshellctl -n __revshellctl_at -a lock -d 'Let nothing be weakened until the next boot'
 complete -c revshellctl -n __revshellctl_at -a apply -d 'Put policies in force, all or nothing'
 complete -c revshellctl -n __revshellctl_at -a reload -d 'Load the policy directories anew'
 complete -c revshellctl -n __revshellctl_at -a events -d 'Show the last events, or follow them'
@@ -56,11 +57,11 @@ complete -c revshellctl -n '__revshellctl_at policy' -a enable -d 'Let a policy 
 complete -c revshellctl -n '__revshellctl_at policy' -a disable -d 'Leave a policy out'
 
 complete -c revshellctl -n '__revshellctl_at enforce' -a 'on off status'
-complete -c revshellctl -n '__revshellctl_at help' -a 'status enforce policy confirm rollback apply reload events explain simulate stats doctor stop version help'
+complete -c revshellctl -n '__revshellctl_at help' -a 'status enforce policy confirm rollback lock apply reload events explain simulate stats doctor stop version help'
 complete -c revshellctl -n '__revshellctl_at help policy' -a 'list show cat check diff add remove mode enable disable'
 complete -c revshellctl -n '__revshellctl_in enforce' -l confirm -x -a '30s 5m 1h' -d 'Only on trial'
 complete -c revshellctl -n '__revshellctl_in enforce' -l persist -d 'Also for the boots that come'
-for verb in enforce reload apply 'policy add' 'policy remove' 'policy mode' 'policy enable' 'policy disable'
+for verb in enforce lock reload apply 'policy add' 'policy remove' 'policy mode' 'policy enable' 'policy disable'
     complete -c revshellctl -n "__revshellctl_in $verb" -l reason -x -d 'For the log'
 end
 for verb in apply 'policy add' 'policy remove'

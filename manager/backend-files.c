@@ -105,16 +105,31 @@ void backend_learn_namespaces(uint64_t mnt_ns, uint64_t host_ns[NS_MAX])
 		host_ns[NS_MNT] = mnt_ns;
 }
 
-static int learn_batch(struct backend *b, struct ruleset_path **paths, size_t n, struct diag *d)
+int backend_identify(struct backend *b, const int *fds, size_t n, struct revshell_file_id *ret_ids)
 {
 	/* the loader's other descriptors are listed as well */
 	const size_t max = 4096;
 	_cleanup_free_ struct revshell_file_id *ids = calloc(max, sizeof(*ids));
-	int fds[BATCH];
 	ssize_t size;
 
 	if (!ids)
 		return -ENOMEM;
+	memset(ret_ids, 0, n * sizeof(*ret_ids));
+	size = backend_files_prepare(b);
+	if (size == 0)
+		size = run_iterator(b->files_iterator, ids, max * sizeof(*ids));
+	for (ssize_t k = 0; k < size / (ssize_t)sizeof(*ids); k++)
+		for (size_t i = 0; i < n; i++)
+			if (fds[i] >= 0 && ids[k].fd == (uint32_t)fds[i])
+				ret_ids[i] = ids[k];
+	return size < 0 ? (int)size : 0;
+}
+
+static int learn_batch(struct backend *b, struct ruleset_path **paths, size_t n, struct diag *d)
+{
+	struct revshell_file_id ids[BATCH];
+	int fds[BATCH] = {}, r;
+
 	for (size_t i = 0; i < n; i++) {
 		fds[i] = open(paths[i]->path, O_PATH | O_CLOEXEC);
 		if (fds[i] < 0)
@@ -123,21 +138,17 @@ static int learn_batch(struct backend *b, struct ruleset_path **paths, size_t n,
 				     "finds it",
 				     paths[i]->path, strerror(errno));
 	}
-	size = backend_files_prepare(b);
-	if (size == 0)
-		size = run_iterator(b->files_iterator, ids, max * sizeof(*ids));
-	for (ssize_t k = 0; k < size / (ssize_t)sizeof(*ids); k++) {
-		for (size_t i = 0; i < n; i++) {
-			if (fds[i] < 0 || ids[k].fd != (uint32_t)fds[i])
-				continue;
-			paths[i]->value.ino = ids[k].ino;
-			paths[i]->value.dev = ids[k].dev;
+	r = backend_identify(b, fds, n, ids);
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (r == 0) {
+			paths[i]->value.ino = ids[i].ino;
+			paths[i]->value.dev = ids[i].dev;
 		}
+		close(fds[i]);
 	}
-	for (size_t i = 0; i < n; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	return size < 0 ? size : 0;
+	return r;
 }
 
 int backend_learn_files(struct backend *b, struct ruleset *rs, struct diag *d)

@@ -9,7 +9,7 @@
 
 struct revshell_bpf;
 
-#define BACKEND_MAX_LINKS 80
+#define BACKEND_MAX_LINKS 128
 
 /* A program and the kernel hook that it serves. */
 struct backend_program {
@@ -19,6 +19,7 @@ struct backend_program {
 	bool on_demand;		 /* attached while the rule set has selectors on hook */
 	bool track_sock;	 /* or, without a hook, while it tracks sockets */
 	bool sctp;		 /* on demand of selectors that SCTP sockets can match */
+	bool lock;		 /* on demand of the lock */
 };
 
 extern const struct backend_program backend_programs[];
@@ -77,6 +78,7 @@ struct backend {
 	struct ring_buffer *ring;
 	uint64_t generation; /* current one; 0: none yet */
 	struct revshell_mode_value mode;
+	struct revshell_lock lock; /* since_ns: it is on */
 	char *selftest;
 	backend_event_fn fn; /* during backend_events_consume only */
 	void *userdata;
@@ -94,6 +96,9 @@ int backend_selftest(struct backend *b, char **ret_reason);
  * programs will see them. A path that cannot be opened stays without, so it exempts nothing.
  */
 int backend_learn_files(struct backend *b, struct ruleset *rs, struct diag *d);
+
+/* What the kernel calls the daemon's own descriptors; zero for those below 0. */
+int backend_identify(struct backend *b, const int *fds, size_t n, struct revshell_file_id *ret_ids);
 
 /* Attaches the iterator that learning files takes, once and for all. */
 int backend_files_prepare(struct backend *b);
@@ -120,6 +125,9 @@ int backend_load_object(struct backend *b, const struct backend_program *wanted,
 
 /* Attaches what a rule set needs that is not attached yet; NULL: what is always needed. */
 int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **reason);
+
+/* Attaches one program, by whichever process does. */
+int backend_attach(struct backend *b, size_t i, char **reason);
 
 /* Loads if need be, attaches and pins one program, in this process. */
 int backend_attach_here(struct backend *b, size_t i, char **reason);

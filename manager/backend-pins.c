@@ -373,7 +373,8 @@ void backend_pins_sweep(struct backend *b)
 {
 	char path[PATH_MAX];
 
-	if (!b->pins.active)
+	/* one that could not be opened, for want of descriptors, is no less needed */
+	if (!b->pins.active || b->lock.since_ns)
 		return;
 	for (size_t i = 0; i < n_backend_programs; i++)
 		if (!backend_program_is_attached(b, i) &&
@@ -520,6 +521,27 @@ int backend_settle(struct backend *b)
 	snprintf(version, sizeof(version), "v%d", REVSHELL_ABI);
 	r = remove_versions(b->pins.base, version);
 	return r < 0 ? r : 0;
+}
+
+int backend_pins_locked(const char *base)
+{
+	struct dirent *e;
+	DIR *d = opendir(base);
+	int r = 0;
+
+	while (d && r == 0 && (e = readdir(d))) {
+		struct revshell_lock lock = {};
+		char dir[PATH_MAX];
+
+		if (e->d_name[0] == '.' || pin_path(dir, sizeof(dir), base, "", e->d_name) < 0)
+			continue;
+		r = read_array(dir, "rs_lock", &lock, sizeof(lock));
+		if (r != -EPERM && r != -EACCES)
+			r = r == 0 && lock.since_ns;
+	}
+	if (d)
+		closedir(d);
+	return r < 0 ? -EPERM : r;
 }
 
 /*

@@ -31,6 +31,12 @@
 	{                                                               \
 		"rs_kprobe_" name, hook, KPROBE, .on_demand = true      \
 	}
+#define LOCK(name)                                                                \
+	{"rs_lsm_lock_" name, REVSHELL_HOOK_MAX, LSM, .on_demand = true, .lock = true}, \
+	{                                                                               \
+		"rs_fmod_lock_" name, REVSHELL_HOOK_MAX, FMOD_RET, .on_demand = true,   \
+		.lock = true                                                            \
+	}
 
 const struct backend_program backend_programs[] = {
 	{"rs_lsm_exec", REVSHELL_HOOK_MAX, LSM},
@@ -64,6 +70,22 @@ const struct backend_program backend_programs[] = {
 	{"rs_kretprobe_sk_alloc", REVSHELL_HOOK_SK_ALLOC, KPROBE, .on_demand = true},
 	OBSERVE("fentry", "sk_free", REVSHELL_HOOK_SK_FREE),
 	OBSERVE("fentry", "under_sk_free", REVSHELL_HOOK_UNDER_SK_FREE),
+	{"rs_lsm_lock_exec", REVSHELL_HOOK_MAX, LSM, .on_demand = true, .lock = true},
+	{"rs_fentry_lock_exec", REVSHELL_HOOK_MAX, FMOD_RET, .on_demand = true, .lock = true},
+	{"rs_lock_exit", REVSHELL_HOOK_MAX, LSM | FMOD_RET, .on_demand = true, .lock = true},
+	LOCK("bpf"),
+	LOCK("map"),
+	LOCK("prog"),
+	LOCK("kill"),
+	LOCK("ptrace"),
+	LOCK("unlink"),
+	LOCK("rmdir"),
+	LOCK("rename"),
+	LOCK("umount"),
+	LOCK("mount"),
+	LOCK("move"),
+	LOCK("open"),
+	LOCK("mmap"),
 };
 const size_t n_backend_programs = ARRAY_SIZE(backend_programs);
 _Static_assert(ARRAY_SIZE(backend_programs) <= BACKEND_MAX_LINKS, "room for links");
@@ -133,6 +155,8 @@ static const char *log_cause(char *log)
 static bool object_holds(const struct backend *b, const struct backend_program *wanted,
 			 const struct backend_program *p)
 {
+	if (wanted && wanted->lock)
+		return p->lock && backend_program_belongs(b, p);
 	if (wanted)
 		return p == wanted;
 	return !b->pins.programs_adopted && backend_program_belongs(b, p) && !p->on_demand;
@@ -239,6 +263,16 @@ fail:
 	return r;
 }
 
+/* The lock's programs come and stay together: one object holds them all. */
+static size_t first_of_lock(void)
+{
+	size_t i = 0;
+
+	while (!backend_programs[i].lock)
+		i++;
+	return i;
+}
+
 int backend_attach_here(struct backend *b, size_t i, char **reason)
 {
 	const struct backend_program *p = &backend_programs[i];
@@ -248,12 +282,14 @@ int backend_attach_here(struct backend *b, size_t i, char **reason)
 	int r;
 
 	if (p->on_demand) {
-		if (!b->extra[i]) {
-			r = backend_load_object(b, p, 0, &b->extra[i], reason);
+		struct revshell_bpf **extra = &b->extra[p->lock ? first_of_lock() : i];
+
+		if (!*extra) {
+			r = backend_load_object(b, p, 0, extra, reason);
 			if (r < 0)
 				return r;
 		}
-		skel = b->extra[i];
+		skel = *extra;
 	}
 	prog = bpf_object__find_program_by_name(skel->obj, p->name);
 	link = bpf_program__attach(prog);
@@ -276,11 +312,19 @@ bool backend_program_is_attached(const struct backend *b, size_t i)
 
 static bool is_needed(const struct backend_program *p, const struct ruleset *rs)
 {
+	if (p->lock)
+		return false;
 	if (p->track_sock)
 		return rs->track_sock;
 	if (p->sctp)
 		return ruleset_admits_protocol(rs, p->hook, IPPROTO_SCTP);
 	return rs->hooks[p->hook].n_selectors != 0;
+}
+
+int backend_attach(struct backend *b, size_t i, char **reason)
+{
+	return b->loader.pid ? backend_loader_attach(b, i, reason)
+			     : backend_attach_here(b, i, reason);
 }
 
 int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **reason)
@@ -293,8 +337,7 @@ int backend_attach_needed(struct backend *b, const struct ruleset *rs, char **re
 			continue;
 		if (p->on_demand && !(rs && is_needed(p, rs)))
 			continue;
-		r = b->loader.pid ? backend_loader_attach(b, i, reason)
-				  : backend_attach_here(b, i, reason);
+		r = backend_attach(b, i, reason);
 		if (r < 0)
 			return r;
 	}

@@ -187,6 +187,12 @@ static int take_over(struct backend *b, const struct backend_options *opts, char
 	r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, &b->mode);
 	if (r < 0)
 		return r;
+	r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_lock), &zero, &b->lock);
+	if (r < 0)
+		return r;
+	/* nothing of it is to be replaced */
+	if (b->lock.since_ns && !b->pins.programs_adopted)
+		return -EUCLEAN;
 	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
 		memset(&b->slots[i], 1, offsetof(struct maps_slot, bytes));
 	if (b->pins.programs_adopted)
@@ -220,7 +226,7 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		     struct backend **ret_backend, char **reason)
 {
 	_cleanup_(backend_closep) struct backend *b = calloc(1, sizeof(*b));
-	int r;
+	int r, locked;
 
 	if (!b)
 		return -ENOMEM;
@@ -247,7 +253,22 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 	r = b->ops->may_pin && b->pins.dir ? b->ops->may_pin(b, reason) : 0;
 	if (r < 0)
 		return r;
+	locked = b->pins.base ? backend_pins_locked(b->pins.base) : 0;
+	if (locked < 0) {
+		backend_reason(reason,
+			       "what is in force in %s is locked until the next boot, and only "
+			       "the program that was locked may take it over",
+			       b->pins.base);
+		return locked;
+	}
 	r = take_over(b, opts, reason);
+	if (locked && r == -EUCLEAN) {
+		backend_reason(reason,
+			       "what is in force in %s is locked until the next boot, and of "
+			       "another make: it cannot be taken over",
+			       b->pins.base);
+		return -EPERM;
+	}
 	if (r == -EUCLEAN) {
 		forget_pins(b);
 		r = start_afresh(b, opts, reason);

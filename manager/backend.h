@@ -109,6 +109,26 @@ pid_t backend_loader_pid(const struct backend *b);
  */
 int backend_check(struct backend *b, char **ret_reason);
 
+/*
+ * Locks until the next boot: nothing that is pinned can be taken away by anybody but this daemon,
+ * or the same program when it is started next. 0 if it is locked, by now or before. Else -errno and
+ * a reason; -EOPNOTSUPP: this backend or kernel cannot.
+ */
+int backend_lock(struct backend *b, char **ret_reason);
+bool backend_is_locked(const struct backend *b);
+
+/* Why backend_lock() would fail for certain, or NULL. */
+const char *backend_why_no_lock(const struct backend *b);
+
+/*
+ * Policies that the lock holds: they were enforced since it is on. text is remembered by a keyed
+ * hash. backend_holds(): 1 if name is held with this text, 0 if with another.
+ */
+int backend_hold(struct backend *b, const char *name, const char *text);
+int backend_holds(struct backend *b, const char *name, const char *text);
+typedef int (*backend_held_fn)(const char *name, void *userdata);
+int backend_each_held(struct backend *b, backend_held_fn fn, void *userdata);
+
 /* Whether all that is attached is pinned, and so outlives the daemon. */
 bool backend_is_persistent(const struct backend *b);
 
@@ -119,6 +139,12 @@ const char *backend_note(const struct backend *b);
 int backend_set_override(struct backend *b, const char *name, int mode);
 typedef int (*backend_override_fn)(const char *name, int mode, void *userdata);
 int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata);
+
+/*
+ * Whether what is pinned below a folder is locked, asked before the sandbox: 0, 1, or -EPERM: it is,
+ * and not for this process to have.
+ */
+int backend_pins_locked(const char *pin_dir);
 
 /*
  * Removes all pins below a folder, so that what no running daemon holds is detached; they are

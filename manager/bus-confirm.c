@@ -56,6 +56,8 @@ int bus_method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r < 0)
 		return r;
 	r = manager_stop(b->manager, disarm, &who);
+	if (r == MANAGER_LOCKED)
+		return sd_bus_error_set(error, BUS_ERROR_LOCKED, "Locked until the next boot");
 	if (r < 0)
 		return sd_bus_error_setf(error, BUS_ERROR_BACKEND_UNAVAILABLE,
 					 "Failed to disarm: %s", strerror(-r));

@@ -68,6 +68,9 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = find_sandbox(b->manager, reply);
 	if (r >= 0)
+		r = doctor_judge_lock(backend_is_locked(b->manager->backend),
+				      backend_why_no_lock(b->manager->backend), on_finding, reply);
+	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return bus_send_and_unref(reply, r);
 }

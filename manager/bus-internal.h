@@ -83,6 +83,11 @@ int bus_method_get_capabilities(sd_bus_message *m, void *userdata, sd_bus_error 
 int bus_property_sandbox(sd_bus *bus, const char *path, const char *interface, const char *property,
 			 sd_bus_message *reply, void *userdata, sd_bus_error *error);
 
+/* bus-lock.c */
+int bus_method_lock(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_property_locked(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error);
+
 /* bus-simulate.c */
 int bus_method_simulate(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -13,7 +13,9 @@
 int bus_commit_error(sd_bus_error *error, int r, const struct diag *d)
 {
 	_cleanup_free_ char *text = NULL;
-	const char *name = r == -E2BIG ? BUS_ERROR_LIMIT_EXCEEDED : BUS_ERROR_POLICY_INVALID;
+	const char *name = r == -E2BIG		? BUS_ERROR_LIMIT_EXCEEDED
+			   : r == MANAGER_LOCKED ? BUS_ERROR_LOCKED
+						 : BUS_ERROR_POLICY_INVALID;
 
 	if (d->n_errors > 0) {
 		text = manager_format_errors(d, MAX_ERROR_LINES);
@@ -60,6 +62,8 @@ static int set_mode(struct bus *b, enum revshell_mode mode, uint64_t confirm_use
 	if (r == -EBUSY)
 		return sd_bus_error_set(error, BUS_ERROR_CHANGE_PENDING,
 					"A change waits for Confirm or Rollback");
+	if (r == MANAGER_LOCKED)
+		return sd_bus_error_set(error, BUS_ERROR_LOCKED, "Locked until the next boot");
 	if (r == -ERANGE)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"Option 'confirm-usec' is more than a day");
@@ -387,10 +391,13 @@ const sd_bus_vtable bus_manager_vtable[] = {
 				SD_BUS_RESULT("a{sv}", explanation), bus_method_explain, CHECKED),
 	SD_BUS_METHOD_WITH_ARGS("Simulate", SD_BUS_ARGS("a{sv}", call),
 				SD_BUS_RESULT("a{sv}", outcome), bus_method_simulate, CHECKED),
+	SD_BUS_METHOD_WITH_ARGS("Lock", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+				bus_method_lock, CHECKED),
 	SD_BUS_PROPERTY("Version", "s", property_version, 0, CONST),
 	SD_BUS_PROPERTY("Mode", "s", property_mode, 0, CHANGES),
 	SD_BUS_PROPERTY("EffectiveMode", "s", property_effective_mode, 0, CHANGES),
 	SD_BUS_PROPERTY("ModeSource", "s", bus_property_mode_source, 0, CHANGES),
+	SD_BUS_PROPERTY("Locked", "b", bus_property_locked, 0, CHANGES),
 	SD_BUS_PROPERTY("Features", "as", bus_property_features, 0, CONST),
 	SD_BUS_PROPERTY("Backend", "s", property_backend, 0, CONST),
 	SD_BUS_PROPERTY("SelfTest", "s", property_self_test, 0, CONST),
@@ -437,6 +444,8 @@ void bus_emit_properties(struct bus *b, unsigned int properties)
 		names[n++] = "LastReloadError";
 		names[n++] = "LastReloadUSec";
 	}
+	if (properties & MANAGER_LOCK)
+		names[n++] = "Locked";
 	r = n == 0 ? 0
 		   : sd_bus_emit_properties_changed_strv(b->connection, BUS_PATH,
 							 BUS_MANAGER_INTERFACE, (char **)names);

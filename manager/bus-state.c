@@ -30,6 +30,7 @@ int bus_property_features(sd_bus *c, const char *path, const char *interface, co
 		{"deny", any && !opts.cannot_deny},
 		{"persist", backend_is_persistent(backend)},
 		{"track-sock", any && !opts.no_track_sock},
+		{"lock", !backend_why_no_lock(backend)},
 	};
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 

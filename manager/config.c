@@ -76,6 +76,7 @@ enum {
 	OPT_EXPORT_FILES,
 	OPT_METRICS_FILE,
 	OPT_METRICS_INTERVAL,
+	OPT_LOCK,
 };
 
 static const struct option long_options[] = {
@@ -88,6 +89,7 @@ static const struct option long_options[] = {
 	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
 	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	{"allow-group", required_argument, NULL, OPT_ALLOW_GROUP},
+	{"lock", required_argument, NULL, OPT_LOCK},
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"config", required_argument, NULL, OPT_CONFIG},
@@ -122,6 +124,8 @@ void config_print_help(void)
 	       "enforce)\n"
 	       "  --allow-group=GROUP\n"
 	       "                     Members may look, and strengthen, without polkit\n"
+	       "  --lock=yes|no      Lock at the start: nothing may be weakened until the next "
+	       "boot\n"
 	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
 	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
 	       "  --journal-events=WHICH\n"
@@ -195,6 +199,10 @@ static int set_value(struct config *c, int opt, const char *arg, const char **re
 	case OPT_ALLOW_GROUP:
 		*ret_wanted = "a group's name or number";
 		return *arg ? set_string(&c->allow_group, arg) : -EINVAL;
+	case OPT_LOCK:
+		*ret_wanted = "yes or no";
+		c->lock = strcmp(arg, "yes") == 0;
+		return c->lock || strcmp(arg, "no") == 0 ? 0 : -EINVAL;
 	case OPT_LOG_LEVEL:
 		*ret_wanted = "emerg .. debug, or 0 .. 7";
 		r = log_level_parse(arg);
@@ -296,6 +304,7 @@ static const struct {
 	{"ExportFileMaxFiles", OPT_EXPORT_FILES},
 	{"ExportFileMaxSize", OPT_EXPORT_MAX_SIZE},
 	{"JournalEvents", OPT_JOURNAL_EVENTS},
+	{"Lock", OPT_LOCK},
 	{"LogLevel", OPT_LOG_LEVEL},
 	{"MetricsFile", OPT_METRICS_FILE},
 	{"MetricsInterval", OPT_METRICS_INTERVAL},

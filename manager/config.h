@@ -28,6 +28,7 @@ struct config {
 	char *state_dir;	 /* NULL: no mode persists */
 	enum sandbox_mode sandbox;
 	char *allow_group; /* name or number, or NULL */
+	bool lock;	   /* as soon as all is in force */
 	bool stop_disarm;  /* only remove the pins and exit */
 	int log_level;
 	struct sink_config sinks;

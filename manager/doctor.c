@@ -305,6 +305,23 @@ int doctor_judge_sandbox(const char *text, doctor_fn fn, void *userdata)
 	return fn(&f, userdata);
 }
 
+int doctor_judge_lock(bool locked, const char *why, doctor_fn fn, void *userdata)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (asprintf(&text, "%s%s",
+		     locked ? "on until the next boot"
+		     : why  ? "cannot be switched on: "
+			    : "off, and can be switched on",
+		     !locked && why ? why : "") < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return fn(&(struct doctor_finding){locked || !why ? DOCTOR_OK : DOCTOR_SKIP, "lock", text,
+					   ""},
+		  userdata);
+}
+
 int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata)
 {
 	static int (*const checks[])(struct doctor * d) = {

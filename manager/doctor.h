@@ -35,5 +35,8 @@ struct doctor_options {
 /* What to think of a daemon's property Sandbox. */
 int doctor_judge_sandbox(const char *text, doctor_fn fn, void *userdata);
 
+/* why: it cannot be locked, or NULL. */
+int doctor_judge_lock(bool locked, const char *why, doctor_fn fn, void *userdata);
+
 /* Looks at everything. Returns 0, or what fn returned. */
 int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata);

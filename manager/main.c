@@ -164,7 +164,8 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	}
 	if (!backend_is_adopted(backend) || d->config.mode_source)
 		r = manager_start_mode(d->manager, d->config.mode, &who);
-	if (r < 0)
+	/* what a file or an option says is no reason to leave what is locked without a daemon */
+	if (r < 0 && r != MANAGER_LOCKED)
 		return EXIT_BACKEND;
 	r = backend_settle(backend);
 	if (r < 0)
@@ -196,10 +197,26 @@ static int confine(struct daemon *d)
 	return 0;
 }
 
+/* A kernel that cannot is no reason to leave it without a daemon. */
+static void lock(struct daemon *d)
+{
+	const struct manager_who who = {.via = "start"};
+	_cleanup_free_ char *reason = NULL;
+
+	if (d->config.lock && manager_lock(d->manager, &who, &reason) == -EBUSY)
+		log_error(&d->log, "Failed to lock: a mode is on trial");
+}
+
 static int disarm(struct daemon *d)
 {
-	int r = d->config.pin_dir ? backend_disarm(NULL, d->config.pin_dir) : 0;
+	int r;
 
+	if (d->config.pin_dir && backend_pins_locked(d->config.pin_dir)) {
+		log_error(&d->log, "Refused to disarm: %s is locked until the next boot",
+			  d->config.pin_dir);
+		return EXIT_OTHER;
+	}
+	r = d->config.pin_dir ? backend_disarm(NULL, d->config.pin_dir) : 0;
 	if (r < 0) {
 		log_error(&d->log, "Failed to remove the pins in %s: %s", d->config.pin_dir,
 			  strerror(-r));
@@ -257,6 +274,7 @@ static int run(struct daemon *d)
 		r = confine(d);
 	if (r != 0)
 		return r;
+	lock(d);
 	if (sd_watchdog_enabled(0, &watchdog_usec) <= 0)
 		watchdog_usec = 0;
 	r = manager_watch(d->manager, watchdog_usec);

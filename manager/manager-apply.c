@@ -488,7 +488,9 @@ static int check_only(const struct work *w, struct policy_set *set)
 	_cleanup_free_ struct ruleset_mode *modes = manager_override_modes(w->m);
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;
 
-	return modes ? ruleset_compile(set, &opts, modes, w->d, &rs) : -ENOMEM;
+	int r = modes ? ruleset_compile(set, &opts, modes, w->d, &rs) : -ENOMEM;
+
+	return r < 0 ? r : manager_check_lock(w->m, rs, w->d);
 }
 
 static int run(struct work *w, struct policy_set *set)

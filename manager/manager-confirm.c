@@ -157,6 +157,11 @@ int manager_stop(struct manager *m, bool disarm, const struct manager_who *who)
 	const char *pins = backend_pin_dir(m->backend);
 	int r;
 
+	if (disarm && backend_is_locked(m->backend)) {
+		manager_log_change(m, LOG_ERR, who,
+				   "Refused to disarm: locked until the next boot");
+		return MANAGER_LOCKED;
+	}
 	if (disarm && pins) {
 		r = backend_disarm(m->backend, pins);
 		if (r < 0) {

@@ -363,6 +363,9 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	r = ruleset_compile(set, &opts, modes, d, &rs);
 	if (r < 0)
 		return r;
+	r = manager_check_lock(m, rs, d);
+	if (r < 0)
+		return r;
 	/* From here on set is empty. Whatever can fail comes before the store that publishes. */
 	counts = carry_counts(manager_current(m), rs);
 	times = carry_times(manager_current(m), rs);
@@ -380,6 +383,7 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	new.counts = TAKE_PTR(counts);
 	new.loaded_usec = TAKE_PTR(times);
 	push_generation(m, &new);
+	(void)manager_hold(m); /* it has logged what went wrong */
 	drop_stale_overrides(m, m->generations[0].rs);
 	tally_keep(&m->tally, &m->generations[0].rs->policies);
 	if (manager_count_degraded(m) > n_degraded)
@@ -468,6 +472,12 @@ int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadli
 	enum revshell_mode previous = m->mode;
 	int r;
 
+	if (backend_is_locked(m->backend) &&
+	    (deadline_ns || (previous == REVSHELL_MODE_ENFORCE && mode != previous))) {
+		manager_log_change(m, LOG_ERR, who, "Refused mode %s: locked until the next boot",
+				   mode_name(mode));
+		return MANAGER_LOCKED;
+	}
 	r = backend_set_mode(m->backend, mode, deadline_ns);
 	if (r < 0) {
 		manager_log_change(m, LOG_ERR, who, "Failed to set mode %s: %s", mode_name(mode),

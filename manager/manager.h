@@ -62,6 +62,7 @@ enum manager_property {
 	MANAGER_GENERATION = 2, /* Generation, NPolicies, PolicySetDigest */
 	MANAGER_RELOAD = 4,	/* LastReloadError, LastReloadUSec */
 	MANAGER_EVENTS = 8,	/* whether events are read: no property */
+	MANAGER_LOCK = 16,	/* Locked */
 };
 
 /* How two policy sets differ; strings are owned by the rule sets they came from. */
@@ -166,9 +167,19 @@ int manager_watch(struct manager *m, uint64_t watchdog_usec);
 /* Takes over an open backend and listens to its events. */
 int manager_set_backend(struct manager *m, struct backend *b);
 
+/* The lock is on, and this would weaken what is enforced. */
+#define MANAGER_LOCKED (-EKEYREJECTED)
+
+/*
+ * Until the next boot nothing may be weakened: policies that are enforced stay as they are, the mode
+ * is not taken back, and the kernel keeps root from our programs, maps, pins and processes. 0 also if
+ * it is locked already. -EBUSY: a change waits for confirmation. Else -errno, and a reason or NULL.
+ */
+int manager_lock(struct manager *m, const struct manager_who *who, char **ret_reason);
+
 /*
  * Compiles set, publishes it, and makes it the current generation; takes the policies on success
- * only. On error the generation in force stays whole.
+ * only. On error the generation in force stays whole. MANAGER_LOCKED: with the policies in d.
  */
 int manager_commit(struct manager *m, struct policy_set *set, struct diag *d);
 
@@ -182,7 +193,7 @@ int manager_reload(struct manager *m, const struct manager_who *who, struct diag
 
 /*
  * -EBUSY: a change waits for confirmation. -EOPNOTSUPP: policies could not be carried out, see
- * manager_why_degraded().
+ * manager_why_degraded(). Or MANAGER_LOCKED.
  */
 int manager_set_mode(struct manager *m, enum revshell_mode mode, const struct manager_who *who);
 
@@ -205,10 +216,11 @@ int manager_start_mode(struct manager *m, enum revshell_mode mode, const struct 
  * Enforces for so long; without manager_confirm() in that time the mode before comes back. The
  * deadline stands in the kernel too, so it holds if the daemon dies. Where enforcement is on
  * already nothing changes. -EBUSY: a change waits. -ERANGE: no time at all, or more than a day.
+ * MANAGER_LOCKED: what is on trial may fall back.
  */
 int manager_try_enforce(struct manager *m, uint64_t confirm_usec, const struct manager_who *who);
 
-/* Ends the daemon. disarm: nothing stays in force behind it. */
+/* Ends the daemon. disarm: nothing stays in force behind it; or MANAGER_LOCKED. */
 int manager_stop(struct manager *m, bool disarm, const struct manager_who *who);
 
 /* -ENODATA: nothing waits for confirmation. */

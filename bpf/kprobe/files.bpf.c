@@ -18,6 +18,7 @@ int rs_files(struct bpf_iter__task_file *ctx)
 	id.fd = ctx->fd;
 	id.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	id.ino = BPF_CORE_READ(file, f_inode, i_ino);
+	id.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	bpf_seq_write(ctx->meta->seq, &id, sizeof(id));
 	return 0;
 }

@@ -25,6 +25,8 @@ struct backend {
 	int fd;
 	int fail_publish, fail_mode;
 	int health, deaf;
+	bool locked;
+	json_t *held; /* text by name */
 };
 
 static const char *const kind_names[] = {
@@ -76,6 +78,7 @@ void backend_close(struct backend *b)
 		return;
 	if (b->fd >= 0)
 		close(b->fd);
+	json_decref(b->held);
 	free(b);
 }
 
@@ -246,6 +249,59 @@ int backend_set_override(struct backend *b, const char *name, int mode)
 }
 
 int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata)
+{
+	return 0;
+}
+
+const char *backend_why_no_lock(const struct backend *b)
+{
+	return b->kind == BACKEND_KPROBE ? "the backend cannot deny" : NULL;
+}
+
+int backend_lock(struct backend *b, char **ret_reason)
+{
+	if (backend_why_no_lock(b)) {
+		*ret_reason = strdup(backend_why_no_lock(b));
+		return -EOPNOTSUPP;
+	}
+	if (!b->held)
+		b->held = json_object();
+	b->locked = true;
+	return 0;
+}
+
+bool backend_is_locked(const struct backend *b)
+{
+	return b->locked;
+}
+
+int backend_hold(struct backend *b, const char *name, const char *text)
+{
+	return json_object_set_new(b->held, name, json_string(text)) < 0 ? -ENOMEM : 0;
+}
+
+int backend_holds(struct backend *b, const char *name, const char *text)
+{
+	const json_t *held = json_object_get(b->held, name);
+
+	return held ? strcmp(json_string_value(held), text) == 0 : -ENOENT;
+}
+
+int backend_each_held(struct backend *b, backend_held_fn fn, void *userdata)
+{
+	const char *name;
+	json_t *text;
+	int r = 0;
+
+	json_object_foreach(b->held, name, text)
+	{
+		if (r >= 0)
+			r = fn(name, userdata);
+	}
+	return r;
+}
+
+int backend_pins_locked(const char *pin_dir)
 {
 	return 0;
 }

@@ -137,11 +137,12 @@ class State(BusTest):
         self.assertEqual(self.source(), "option")
 
     def test_features(self):
-        self.assertEqual(self.get("Features"), ["report", "deny", "track-sock"])
+        self.assertEqual(self.get("Features"), ["report", "deny", "track-sock", "lock"])
         self.stop_daemon()
         self.args = ["--backend=kprobe"]
         self.start_daemon()
         self.assertNotIn("deny", self.get("Features"))
+        self.assertNotIn("lock", self.get("Features"))
         self.stop_daemon()
         self.args = ["--backend=none"]
         self.daemon = DAEMON

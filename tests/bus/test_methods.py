@@ -365,7 +365,8 @@ class Unprivileged(BusTest):
              ["Apply", "a(sss)a{sv}", "1", "put", "new", policy("new"), "0"],
              ["RemovePolicy", "sa{sv}", "new", "0"]]
     # Need something to settle or to explain, or leave nobody to ask.
-    LAST_CALLS = [["Confirm"], ["Explain", "t", "0"], ["Rollback"], ["Stop", "b", "true"]]
+    LAST_CALLS = [["Confirm"], ["Explain", "t", "0"], ["Rollback"],
+                  ["Lock", "a{sv}", "0"], ["Stop", "b", "true"]]
     # busctl cannot send descriptors: test_apply.py calls these.
     FD_CALLS = {"PutPolicyFd", "ApplyFd", "ValidatePolicyFd"}
 

@@ -151,7 +151,7 @@ VALUES = {"s": ["enforce"], "b": ["true"], "t": ["0"], "u": ["0"], "a{sv}": ["0"
 # Whether a call changes something. One that is not here fails the test.
 CHANGES = {
     MANAGER: {
-        "SetEnforce": True, "SetMode": True, "Confirm": True, "Rollback": True, "Stop": True,
+        "SetEnforce": True, "SetMode": True, "Confirm": True, "Rollback": True, "Lock": True, "Stop": True,
         "Reload": True, "PutPolicy": True, "PutPolicyFd": True, "RemovePolicy": True,
         "SetPolicyMode": True, "Apply": True, "ApplyFd": True,
         "GetCapabilities": False, "Diagnose": False, "ListPolicies": False,
@@ -238,6 +238,9 @@ class Everybody(BusTest):
             if m[2] == "Stop":
                 self.process.wait(10)
                 self.start_daemon()
+            if m[2] == "Lock":  # or the rest would be refused
+                self.stop_daemon()
+                self.start_daemon()
 
     @needs_root
     def test_what_the_bus_keeps_from_all(self):
@@ -269,6 +272,9 @@ class Everybody(BusTest):
             self.assertRegex(self.log()[before:], r"\(bus, uid %d, pid \d+\)" % os.geteuid(), m)
             if m[2] == "Stop":
                 self.process.wait(10)
+                self.start_daemon()
+            if m[2] == "Lock":  # or the rest would be refused
+                self.stop_daemon()
                 self.start_daemon()
 
     def test_changes_of_the_log_are_logged(self):

@@ -64,6 +64,7 @@ int __wrap_bpf_obj_get(const char *path)
 {
 	for (size_t i = 0; i < N_PLACES; i++) {
 		char name[64];
+		int fd;
 
 		snprintf(name, sizeof(name), places[i].path, REVSHELL_ABI);
 		if (strcmp(path + strlen(base) + 1, name) != 0)
@@ -72,9 +73,14 @@ int __wrap_bpf_obj_get(const char *path)
 			errno = pins[i].error;
 			return -errno;
 		}
-		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		fuzz_assert(fds[i] >= 0);
-		return fds[i];
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		fuzz_assert(fd >= 0);
+		/* one that was closed since may have had the same number */
+		for (size_t k = 0; k < N_PLACES; k++)
+			if (fds[k] == fd)
+				fds[k] = -1;
+		fds[i] = fd;
+		return fd;
 	}
 	errno = ENOENT;
 	return -ENOENT;

@@ -159,7 +159,7 @@ static void test_values(void **state)
 	    "PolicyDirectory=\nPolicyDirectory=/b\nPolicyDirectory=/"
 	    "c\nPinDirectory=none\nBus=session\nJournalEvents=all\nExportFile=/"
 	    "e\nExportFileMaxSize=64K\n"
-	    "ExportFileMaxFiles=7\nMetricsFile=/m\nMetricsInterval=2m\nSandbox=log\nAllowGroup=adm",
+	    "ExportFileMaxFiles=7\nMetricsFile=/m\nMetricsInterval=2m\nSandbox=log\nAllowGroup=adm\nLock=yes",
 	    0644);
 	assert_int_equal(read_all(f, &c, &d), 0);
 	assert_int_equal(c.backend, BACKEND_KPROBE);
@@ -178,6 +178,7 @@ static void test_values(void **state)
 	assert_int_equal(c.sinks.metrics_interval_usec, 120000000);
 	assert_int_equal(c.sandbox, SANDBOX_LOG);
 	assert_string_equal(c.allow_group, "adm");
+	assert_true(c.lock);
 	config_done(&c);
 	diag_done(&d);
 
@@ -189,6 +190,7 @@ static void test_values(void **state)
 	assert_error(f, "PinDirectory=here", "PinDirectory is a path, or none");
 	assert_error(f, "Bus=nowhere", "Bus is system, session, or an address");
 	assert_error(f, "Sandbox=on", "Sandbox is enforce, log or off");
+	assert_error(f, "Lock=maybe", "Lock is yes or no");
 	assert_error(f, "AllowGroup=", "AllowGroup is a group's name or number");
 	assert_error(f, "LogLevel=8", "LogLevel is emerg .. debug");
 	assert_error(f, "JournalEvents=some", "JournalEvents is verdicts, all or none, not");
