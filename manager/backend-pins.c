@@ -449,7 +449,8 @@ int backend_pins_repair(struct backend *b)
 	struct bpf_map *map;
 	int r = 0;
 
-	if (mkdir(b->pins.dir, 0700) < 0 && errno != EEXIST)
+	if ((mkdir(b->pins.base, 0700) < 0 && errno != EEXIST) ||
+	    (mkdir(b->pins.dir, 0700) < 0 && errno != EEXIST))
 		return -errno;
 	bpf_object__for_each_map(map, b->skel->obj)
 	{
@@ -459,7 +460,10 @@ int backend_pins_repair(struct backend *b)
 	for (size_t i = 0; r == 0 && i < n_backend_programs; i++)
 		if (b->links[i] && !is_pinned(b, "link_", backend_programs[i].name))
 			r = backend_pin_link(b, i);
-	return r < 0 ? r : repair_bss(b);
+	if (r == 0)
+		r = repair_bss(b);
+	/* whoever removed them may have marked the rest */
+	return r < 0 ? r : write_meta(b);
 }
 
 /* A set of pins of our own, put in place of what may stand there by one rename. */

@@ -197,9 +197,19 @@ check 'disarming' ctl stop --disarm
 check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
 check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
 wait_for 20 process_gone "$daemon_pid"
-start_daemon "$T/policies" --mode=enforce || exit 1
+WATCHDOG_USEC=8000000 start_daemon "$T/policies" --mode=enforce || exit 1
+
+# By another process, though a daemon runs: what that has attached is pinned again, as a whole set.
+"$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR" >"$T/disarm.out" 2>&1
+check 'disarmed while a daemon runs: it says that pins are there again' \
+	wait_for 60 grep -q 'Somebody had removed .* they are there again' "$T/daemon.log"
 kill_daemon
 PROBE=$TARGET check_denied 'killed: connect' udp4 connect 127.0.0.1 4444
+n=$(grep -c 'Took over' "$T/daemon.log")
+start_daemon "$T/policies" || exit 1
+check_equal 'and the next daemon takes them over' $((n + 1)) "$(grep -c 'Took over' "$T/daemon.log")"
+kill_daemon
+PROBE=$TARGET check_denied 'killed again: connect' udp4 connect 127.0.0.1 4444
 
 # One that is ended before its third pin is gone: 1002 is unlinkat(), an error of 0 the end.
 words() {
@@ -211,10 +221,11 @@ REVSHELL_FAULT=$T/fault LD_PRELOAD=$BUILD/tests/vm/libfault.so "$REVSHELLD" --st
 	>"$T/cut.out" 2>&1
 check_equal 'disarming is cut short: two pins are gone' 2 \
 	$(($(printf '%s\n' "$pins" | wc -l) - $(find "$PIN_DIR" | wc -l)))
-cp "$T/daemon.log" "$T/daemon.log.before"
+n=$(wc -l <"$T/daemon.log")
 start_daemon "$T/policies" || exit 1
-check 'what is left is not taken over' test -z "$(comm -13 "$T/daemon.log.before" "$T/daemon.log" | grep 'Took over')"
-check_match 'but replaced' 'incomplete' <(tail -n +"$(($(wc -l <"$T/daemon.log.before") + 1))" "$T/daemon.log")
+tail -n +$((n + 1)) "$T/daemon.log" >"$T/after"
+check_equal 'what is left is not taken over' '' "$(grep 'Took over' "$T/after")"
+check_match 'but replaced' 'incomplete' "$T/after"
 kill_daemon
 check_status 'disarming without a daemon' 0 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
 check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
