@@ -157,7 +157,9 @@ printf '%s ways were tried, until here: %s s\n' "$n_ways" "$SECONDS"
 
 # What strengthens stays possible, and what others do of their own.
 refuse_lsm third "$TARGET" socket_bind '{index: 1, type: sockaddr}' '{index: 1, operator: SPort, values: ["4447"]}'
-check 'a further policy' ctl reload
+# By a signal, since loading a program may take longer than a call by D-Bus waits.
+check 'a further policy' kill -HUP "$daemon_pid"
+wait_for 150 grep -q '^Reloaded: ' "$T/daemon.log" || fail 'the policies are loaded anew'
 PROBE=$TARGET check_denied 'it is in force' udp4 bind 127.0.0.1 4447
 way 'the further policy is removed' ctl policy remove third
 check 'another BPF file system is mounted' mount -t bpf other "$T/bpf"
