@@ -194,7 +194,12 @@ struct mnt_namespace {
 	struct ns_common ns;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct mount {
+	struct list_head mnt_mounts;
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;

@@ -139,7 +139,7 @@ struct ctl_state {
 	uint64_t rollback_usec; /* 0: no mode is on trial */
 	int locked;
 	bool can_lock;
-	char *sandbox;		/* NULL: of a daemon that has none */
+	char *sandbox; /* NULL: of a daemon that has none */
 	uint64_t generation, reload_usec;
 	uint32_t n_policies;
 };

@@ -123,10 +123,9 @@ static int ask_daemon(struct ctl *c, struct report *report)
 	if (r >= 0 && s.sandbox && !c->host)
 		r = doctor_judge_sandbox(s.sandbox, on_finding, report);
 	if (r >= 0 && !c->host)
-		r = doctor_judge_lock(s.locked,
-				      s.can_lock ? NULL
-						 : "it takes a backend that denies, and pins",
-				      on_finding, report);
+		r = doctor_judge_lock(
+			s.locked, s.can_lock ? NULL : "it takes a backend that denies, and pins",
+			on_finding, report);
 	if (r >= 0 && *s.reload_error)
 		r = on_finding(&(struct doctor_finding){DOCTOR_FAIL, "reload", s.reload_error,
 							"the rule set before it is in force"},

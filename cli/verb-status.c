@@ -19,14 +19,15 @@ static const char *state_word(const struct ctl_state *s)
 
 static json_t *state_json(const struct ctl_state *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:s, s:s, s:I, s:s*, s:I, s:b}",
-			 "state", state_word(s), "version", s->version, "mode", s->mode,
-			 "effective_mode", s->effective, "backend", s->backend, "self_test",
-			 s->self_test, "sandbox", s->sandbox, "generation",
-			 (json_int_t)s->generation, "policies", (json_int_t)s->n_policies,
-			 "policy_set_digest", s->digest, "last_reload_error", s->reload_error,
-			 "last_reload_usec", (json_int_t)s->reload_usec, "mode_source",
-			 s->mode_source, "rollback_at_usec", (json_int_t)s->rollback_usec, "locked", s->locked);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:s, s:s, s:I, s:s*, s:I, s:b}",
+		"state", state_word(s), "version", s->version, "mode", s->mode, "effective_mode",
+		s->effective, "backend", s->backend, "self_test", s->self_test, "sandbox",
+		s->sandbox, "generation", (json_int_t)s->generation, "policies",
+		(json_int_t)s->n_policies, "policy_set_digest", s->digest, "last_reload_error",
+		s->reload_error, "last_reload_usec", (json_int_t)s->reload_usec, "mode_source",
+		s->mode_source, "rollback_at_usec", (json_int_t)s->rollback_usec, "locked",
+		s->locked);
 }
 
 static void print_reload(const struct ctl_state *s)

@@ -64,7 +64,8 @@ static int add_code(struct files *f)
 			continue;
 		strncpy(before, path, sizeof(before) - 1);
 		r = files_add(f, path, REVSHELL_LOCK_CODE);
-		/* one that was replaced since: whoever starts next runs the new one, and is not let */
+		/* one that was replaced since: whoever starts next runs the new one, and is not let
+		 */
 		if (r == -ENOENT)
 			r = 0;
 	}

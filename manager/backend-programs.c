@@ -31,11 +31,10 @@
 	{                                                               \
 		"rs_kprobe_" name, hook, KPROBE, .on_demand = true      \
 	}
-#define LOCK(name)                                                                \
-	{"rs_lsm_lock_" name, REVSHELL_HOOK_MAX, LSM, .on_demand = true, .lock = true}, \
-	{                                                                               \
-		"rs_fmod_lock_" name, REVSHELL_HOOK_MAX, FMOD_RET, .on_demand = true,   \
-		.lock = true                                                            \
+#define LOCK(name)                                                                                 \
+	{"rs_lsm_lock_" name, REVSHELL_HOOK_MAX, LSM, .on_demand = true, .lock = true},            \
+	{                                                                                          \
+		"rs_fmod_lock_" name, REVSHELL_HOOK_MAX, FMOD_RET, .on_demand = true, .lock = true \
 	}
 
 const struct backend_program backend_programs[] = {
@@ -78,6 +77,9 @@ const struct backend_program backend_programs[] = {
 	LOCK("prog"),
 	LOCK("kill"),
 	LOCK("ptrace"),
+	LOCK("create"),
+	LOCK("link"),
+	LOCK("symlink"),
 	LOCK("unlink"),
 	LOCK("rmdir"),
 	LOCK("rename"),

@@ -141,8 +141,8 @@ typedef int (*backend_override_fn)(const char *name, int mode, void *userdata);
 int backend_each_override(struct backend *b, backend_override_fn fn, void *userdata);
 
 /*
- * Whether what is pinned below a folder is locked, asked before the sandbox: 0, 1, or -EPERM: it is,
- * and not for this process to have.
+ * Whether what is pinned below a folder is locked, asked before the sandbox: 0, 1, or -EPERM: it
+ * is, and not for this process to have.
  */
 int backend_pins_locked(const char *pin_dir);
 

@@ -13,7 +13,7 @@
 int bus_commit_error(sd_bus_error *error, int r, const struct diag *d)
 {
 	_cleanup_free_ char *text = NULL;
-	const char *name = r == -E2BIG		? BUS_ERROR_LIMIT_EXCEEDED
+	const char *name = r == -E2BIG		 ? BUS_ERROR_LIMIT_EXCEEDED
 			   : r == MANAGER_LOCKED ? BUS_ERROR_LOCKED
 						 : BUS_ERROR_POLICY_INVALID;
 

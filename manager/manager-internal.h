@@ -25,8 +25,8 @@ void manager_watchdog_done(struct manager *m);
 /* The override table as compile wants it: ends with a NULL name. */
 struct ruleset_mode *manager_override_modes(const struct manager *m);
 
-/* manager-lock.c: whether rs has all that is held, MANAGER_LOCKED with reasons in d if not; and holds
- * what the current generation enforces. */
+/* manager-lock.c: whether rs has all that is held, MANAGER_LOCKED with reasons in d if not; and
+ * holds what the current generation enforces. */
 int manager_check_lock(const struct manager *m, const struct ruleset *rs, struct diag *d);
 int manager_hold(struct manager *m);
 

@@ -171,9 +171,10 @@ int manager_set_backend(struct manager *m, struct backend *b);
 #define MANAGER_LOCKED (-EKEYREJECTED)
 
 /*
- * Until the next boot nothing may be weakened: policies that are enforced stay as they are, the mode
- * is not taken back, and the kernel keeps root from our programs, maps, pins and processes. 0 also if
- * it is locked already. -EBUSY: a change waits for confirmation. Else -errno, and a reason or NULL.
+ * Until the next boot nothing may be weakened: policies that are enforced stay as they are, the
+ * mode is not taken back, and the kernel keeps root from our programs, maps, pins and processes. 0
+ * also if it is locked already. -EBUSY: a change waits for confirmation. Else -errno, and a reason
+ * or NULL.
  */
 int manager_lock(struct manager *m, const struct manager_who *who, char **ret_reason);
 

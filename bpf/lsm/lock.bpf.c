@@ -100,8 +100,9 @@ static __always_inline bool type_is_tracing(__u32 type)
 }
 
 /*
- * Programs that trace write to the daemon's memory (bpf_probe_write_user) or replace what security_*()
- * returns. LINK_DETACH and LINK_UPDATE need no answer: tracing links have neither (bpf_tracing_link_lops).
+ * Programs that trace write to the daemon's memory (bpf_probe_write_user) or replace what
+ * security_*() returns. LINK_DETACH and LINK_UPDATE need no answer: tracing links have neither
+ * (bpf_tracing_link_lops).
  */
 static __always_inline int lock_bpf(int cmd, union bpf_attr *attr)
 {
@@ -151,6 +152,14 @@ static __always_inline int lock_ptrace(struct task_struct *task, unsigned int mo
 	return is_daemon(lock, task) && !by_daemon(lock) ? -EPERM : 0;
 }
 
+/* A pin that somebody else puts among ours would pass for a program that the next daemon has. */
+static __always_inline int lock_addition(struct inode *dir)
+{
+	const struct revshell_lock *lock = lock_get();
+
+	return lock && inode_flags(dir) & REVSHELL_LOCK_PINS && !by_daemon(lock) ? -EPERM : 0;
+}
+
 /* Takes dentry out of dir. */
 static __always_inline int lock_removal(struct inode *dir, struct dentry *dentry)
 {
@@ -172,15 +181,20 @@ static __always_inline int lock_rename(struct inode *from, struct dentry *dentry
 	return r ? r : lock_removal(to, replaced);
 }
 
+static __always_inline bool has_mounts(struct mount *mount)
+{
+	return (__u64)BPF_CORE_READ(mount, mnt_mounts.next) !=
+	       (__u64)mount + bpf_core_field_offset(struct mount, mnt_mounts);
+}
+
 /*
- * A mount that the host has, or that hands on to the host's what becomes of it. Other namespaces may
- * drop theirs: the file system lives as long as one is left.
+ * A mount that the host has, or that hands on to the host's what becomes of it. Other namespaces
+ * may drop theirs: the file system lives as long as one is left.
  */
 static __always_inline int lock_umount(struct vfsmount *vfsmount, int flags)
 {
 	const struct revshell_lock *lock = lock_get();
-	struct mount *mount =
-		(void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	__u32 of;
 
 	if (!lock || (BPF_CORE_READ(mount, mnt_ns, ns.inum) != lock->host_mnt_ns &&
@@ -190,8 +204,8 @@ static __always_inline int lock_umount(struct vfsmount *vfsmount, int flags)
 	if (of & REVSHELL_LOCK_MOUNT)
 		return -EPERM;
 	/* with all that is mounted below, unasked */
-	if (flags & MNT_DETACH &&
-	    (of & REVSHELL_LOCK_ABOVE || BPF_CORE_READ(mount, mnt_parent) == mount))
+	if (flags & MNT_DETACH && ((of & REVSHELL_LOCK_ABOVE && has_mounts(mount)) ||
+				   BPF_CORE_READ(mount, mnt_parent) == mount))
 		return -EPERM;
 	return 0;
 }
@@ -210,7 +224,8 @@ static __always_inline bool is_ftrace_switch(struct file *file)
 
 	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != PROC_SUPER_MAGIC)
 		return false;
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel_str(name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
 #pragma unroll
 	for (__u32 i = 0; i < sizeof(wanted); i++)
 		if (name[i] != wanted[i])
@@ -228,7 +243,8 @@ static __always_inline int lock_open(struct file *file)
 	return is_ftrace_switch(file) ? -EPERM : 0;
 }
 
-/* Whoever lets other code in is not the daemon any more: LD_PRELOAD, a library that was replaced. */
+/* Whoever lets other code in is not the daemon any more: LD_PRELOAD, a library that was replaced.
+ */
 static __always_inline int lock_mmap(struct file *file, unsigned long prot)
 {
 	struct revshell_lock *lock = lock_get();
@@ -247,6 +263,9 @@ RS_VERDICT(lock_kill, task_kill, lock_kill(task, sig), struct task_struct *task,
 	   int sig)
 RS_VERDICT(lock_ptrace, ptrace_access_check, lock_ptrace(child, mode), struct task_struct *child,
 	   unsigned int mode)
+RS_VERDICT(lock_create, inode_create, lock_addition(dir), struct inode *dir)
+RS_VERDICT(lock_link, inode_link, lock_addition(dir), struct dentry *old, struct inode *dir)
+RS_VERDICT(lock_symlink, inode_symlink, lock_addition(dir), struct inode *dir)
 RS_VERDICT(lock_unlink, inode_unlink, lock_removal(dir, dentry), struct inode *dir,
 	   struct dentry *dentry)
 RS_VERDICT(lock_rmdir, inode_rmdir, lock_removal(dir, dentry), struct inode *dir,

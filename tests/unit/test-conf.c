@@ -159,7 +159,8 @@ static void test_values(void **state)
 	    "PolicyDirectory=\nPolicyDirectory=/b\nPolicyDirectory=/"
 	    "c\nPinDirectory=none\nBus=session\nJournalEvents=all\nExportFile=/"
 	    "e\nExportFileMaxSize=64K\n"
-	    "ExportFileMaxFiles=7\nMetricsFile=/m\nMetricsInterval=2m\nSandbox=log\nAllowGroup=adm\nLock=yes",
+	    "ExportFileMaxFiles=7\nMetricsFile=/"
+	    "m\nMetricsInterval=2m\nSandbox=log\nAllowGroup=adm\nLock=yes",
 	    0644);
 	assert_int_equal(read_all(f, &c, &d), 0);
 	assert_int_equal(c.backend, BACKEND_KPROBE);

@@ -78,6 +78,10 @@ before 'a library of its is written to' by_call write_to "$T/lib/libbpf.so.1"
 before 'ftrace is switched' sysctl -qw kernel.ftrace_enabled=1
 before 'a pin is renamed' mv "$layout/link_rs_${kind}_listen" "$layout/x"
 before 'and back' mv "$layout/x" "$layout/link_rs_${kind}_listen"
+before 'a pin is added' by_call pin "$layout/x"
+before 'and linked' ln "$layout/x" "$layout/y"
+before 'and by its name' ln -s x "$layout/z"
+before 'and they are removed' rm "$layout/x" "$layout/y" "$layout/z"
 before 'the folder is renamed' mv "$PIN_DIR" /sys/fs/bpf/x
 before 'and back' mv /sys/fs/bpf/x "$PIN_DIR"
 before 'something is mounted over the pins' mount -t tmpfs tmpfs "$PIN_DIR"
@@ -116,6 +120,9 @@ way 'a pin is removed' rm "$layout/link_rs_${kind}_connect"
 way "the lock's own pin is removed" rm "$layout/link_rs_${kind}_lock_unlink"
 way 'a pin is renamed' mv "$layout/link_rs_${kind}_connect" "$layout/x"
 way 'a pin is renamed away' mv "$layout/link_rs_${kind}_connect" /sys/fs/bpf/x
+way 'a pin is added' by_call pin "$layout/link_rs_${kind}_bind"
+way 'a pin gets a second name' ln "$layout/link_rs_${kind}_connect" "$layout/link_rs_${kind}_bind"
+way 'a name leads elsewhere' ln -s ../x "$layout/link_rs_${kind}_bind"
 way 'the folder is renamed' mv "$PIN_DIR" /sys/fs/bpf/x
 way 'its file system is unmounted' umount /sys/fs/bpf
 way 'and lazily' umount -l /sys/fs/bpf
@@ -150,7 +157,9 @@ printf '%s ways were tried, until here: %s s\n' "$n_ways" "$SECONDS"
 
 # What strengthens stays possible, and what others do of their own.
 refuse_lsm third "$TARGET" socket_bind '{index: 1, type: sockaddr}' '{index: 1, operator: SPort, values: ["4447"]}'
-check 'a further policy' ctl reload
+# By a signal, since loading a program may take longer than a call by D-Bus waits.
+check 'a further policy' kill -HUP "$daemon_pid"
+wait_for 150 grep -q '^Reloaded: ' "$T/daemon.log" || fail 'the policies are loaded anew'
 PROBE=$TARGET check_denied 'it is in force' udp4 bind 127.0.0.1 4447
 way 'the further policy is removed' ctl policy remove third
 check 'another BPF file system is mounted' mount -t bpf other "$T/bpf"

@@ -13,7 +13,7 @@ import sys
 libc = ctypes.CDLL(None, use_errno=True)
 BPF = 321
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
-MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, OBJ_GET = 1, 2, 5, 7
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, OBJ_PIN, OBJ_GET = 0, 1, 2, 5, 6, 7
 PROG_NEXT, MAP_NEXT, PROG_BY_ID, MAP_BY_ID, INFO = 11, 12, 13, 14, 15
 LINK_UPDATE, LINK_BY_ID, LINK_NEXT, LINK_DETACH = 29, 30, 31, 34
 ARRAY_OF_MAPS = 12  # its elements cannot be written as they are read
@@ -82,6 +82,13 @@ def program_by_number(name):
     named(PROG_NEXT, PROG_BY_ID, 64, name)
 
 
+def pin(path):
+    """A map of one's own where a pin of the daemon's could be."""
+    fd = bpf(MAP_CREATE, struct.pack("=IIII", 2, 4, 4, 1))[0]
+    name = ctypes.create_string_buffer(path.encode())
+    bpf(OBJ_PIN, struct.pack("=QI", address(name), fd))
+
+
 def link_detach(path):
     bpf(LINK_DETACH, struct.pack("=I", by_pin(path)))
 
@@ -92,7 +99,6 @@ def link_update(path):
 
 
 def load_tracing(_):
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (-1, -1))  # which 5.10 charges
     code = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xb7, 0, 0, 0, 0x95, 0, 0, 0))
     licence = ctypes.create_string_buffer(b"GPL")
     bpf(PROG_LOAD, struct.pack("=IIQQ", 2, 2, address(code), address(licence)))
@@ -116,8 +122,9 @@ def write_to(path):
 
 
 def main():
-    ways = {f.__name__: f for f in (map_by_pin, map_by_number, program_by_number, link_detach, link_update,
+    ways = {f.__name__: f for f in (map_by_pin, map_by_number, program_by_number, pin, link_detach, link_update,
                                     load_tracing, trace, memory, take_descriptor, write_to)}
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (-1, -1))  # which 5.10 charges
     try:
         ways[sys.argv[1]](sys.argv[2])
     except OSError as e:
