@@ -117,10 +117,10 @@ struct manager {
 	sd_event_source *denied_timer; /* on: denials were told less than a second ago */
 	sd_event_source *loss_timer;
 	uint64_t losses_told;
-	uint64_t events_stale;	 /* of a generation no longer kept */
-	uint64_t events_refused; /* contradicting their rule set */
-	uint64_t events_lost;	 /* no memory */
-	uint64_t events_limited; /* kept back by a rateLimit */
+	uint64_t events_stale;			    /* of a generation no longer kept */
+	uint64_t events_refused;		    /* contradicting their rule set */
+	uint64_t events_lost;			    /* no memory */
+	uint64_t events_limited[REVSHELL_HOOK_MAX]; /* kept back by a rateLimit here */
 	struct ratelimit *ratelimit;
 	struct symbols *symbols;
 	unsigned int events_failures; /* to read, in a row */
