@@ -4,8 +4,9 @@
 
 /*
  * Compiles for BPF and natively. The includer provides the access to a generation's tables:
- *   rs_row_fold(view, index)             -> fold of a row; all ones for a row that is missing,
+ *   rs_row_fold(view, hook, index)       -> fold of a row; all ones for a row that is missing,
  *   rs_row_word(view, index, w)          -> word w of a row    so that a hole denies, not allows
+ *   rs_rows_word(view, at, a, b, c)      -> AND of that of six; at: RS_AT(hook, w)
  *   rs_page_row(view, page, port)        -> row index for port & 255
  *   rs_cidr4_row(view, cfg, hook, dim, addr)   -> row index; addr: network order, by value
  *   rs_cidr6_row(view, cfg, hook, dim, addr)   -> the same; addr: const __u32[4]
@@ -55,6 +56,9 @@
 #define RS_READ(x)	(*(const volatile __typeof__(x) *)&(x))
 
 #define RS_DIM_BIT(dim) (1ULL << (dim))
+
+/* A hook, for the counter of look-ups that fail there, and a word's number, as one argument. */
+#define RS_AT(hook, w)	((hook)*REVSHELL_WORDS + (w))
 
 #define RS_DIMS_INTS                                                     \
 	(RS_DIM_BIT(REVSHELL_DIM_INT0) | RS_DIM_BIT(REVSHELL_DIM_INT1) | \
@@ -134,9 +138,9 @@ struct rs_outcome {
 	})
 
 /* A row's fold; the first rows' are at hand. */
-RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 row)
+RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook, __u32 row)
 {
-	return row < REVSHELL_FOLDS ? cfg->fold[row] : rs_row_fold(view, row);
+	return row < REVSHELL_FOLDS ? cfg->fold[row] : rs_row_fold(view, hook, row);
 }
 
 /* Takes the row of one dimension into m, or leaves the caller when nothing can match any more. */
@@ -144,7 +148,7 @@ RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32
 	do {                                                                \
 		if (((dims)&RS_DIM_BIT(dim)) && (used & RS_DIM_BIT(dim))) { \
 			m->row[dim] = (index);                              \
-			m->live &= rs_fold(view, cfg, m->row[dim]);         \
+			m->live &= rs_fold(view, cfg, hook, m->row[dim]);   \
 			if (!m->live)                                       \
 				return 0;                                   \
 		}                                                           \
@@ -224,7 +228,8 @@ RS_INLINE __u64 rs_predicate_rows(RS_VIEW view, const struct revshell_hook_cfg *
 		if (w < REVSHELL_WORDS)
 			all &= rs_row_word(view, row, w);
 		else
-			all &= rs_row_fold(view, row);
+			/* the stack of 5.10 has no room for the hook */
+			all &= rs_row_fold(view, REVSHELL_PLACE_OTHER, row);
 	}
 	return all;
 }
@@ -334,7 +339,8 @@ RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cf
 
 			if (dims & ((RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) << i) &&
 			    (pairs[0] | pairs[1] | pairs[2]))
-				word &= rs_rows_word(view, w, pairs[0], pairs[1], pairs[2]);
+				word &= rs_rows_word(view, RS_AT(m->hook, w), pairs[0], pairs[1],
+						     pairs[2]);
 		}
 		if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
 			word &= rs_ask_predicates(view, cfg, m->hook, m->answers, w);

@@ -84,7 +84,7 @@ static __always_inline __u32 task_read_args(struct task_struct *task, char *args
 	return bpf_probe_read_user(args, len, (const void *)start) == 0 ? len : 0;
 }
 
-static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd)
+static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd, __u32 place)
 {
 	__u64 dentry = (__u64)BPF_CORE_READ(task, fs, pwd.dentry);
 	__u64 vfsmount = (__u64)BPF_CORE_READ(task, fs, pwd.mnt);
@@ -92,7 +92,7 @@ static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd)
 	__u32 slot = 0, off, len = 0;
 	int start;
 
-	scratch = scratch_claim(&slot);
+	scratch = scratch_claim(place, &slot);
 	if (!scratch)
 		return 0;
 	start = rs_walk_path(dentry, vfsmount, slot);
@@ -107,6 +107,8 @@ static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd)
 		barrier_var(len);
 		len &= 255;
 		bpf_probe_read_kernel(cwd, len, &scratch->path[off & RS_PATH_END]);
+	} else {
+		stat_add(place, REVSHELL_STAT_CWD_UNKNOWN);
 	}
 	scratch_release(slot);
 	return len;
@@ -148,7 +150,7 @@ static __noinline __attribute__((unused)) int event_fill_process(struct revshell
 		}
 	}
 	ev->args_len = task_read_args(task, ev->args);
-	ev->cwd_len = task_read_cwd(task, ev->cwd);
+	ev->cwd_len = task_read_cwd(task, ev->cwd, ev->hook);
 	return 0;
 }
 
@@ -163,12 +165,12 @@ static __always_inline void event_clear(struct revshell_event *ev)
 }
 
 /* A record, or NULL with the loss counted. */
-static __always_inline struct revshell_event *event_reserve(void)
+static __always_inline struct revshell_event *event_reserve(const __u32 hook)
 {
 	struct revshell_event *ev = bpf_ringbuf_reserve(&rs_events, sizeof(*ev), 0);
 
 	if (!ev) {
-		stat_add(REVSHELL_STAT_RING_FULL);
+		stat_add(hook, REVSHELL_STAT_RING_FULL);
 		return NULL;
 	}
 	event_clear(ev);
@@ -200,7 +202,7 @@ event_reserve_more(const struct revshell_hook_cfg *cfg, struct rs_call *call)
 	struct revshell_event_more *more = bpf_ringbuf_reserve(&rs_events, sizeof(*more), 0);
 
 	if (!more) {
-		stat_add(REVSHELL_STAT_RING_FULL);
+		stat_add(call->hook, REVSHELL_STAT_RING_FULL);
 		return NULL;
 	}
 	event_clear(&more->ev);
@@ -215,6 +217,6 @@ event_reserve_more(const struct revshell_hook_cfg *cfg, struct rs_call *call)
 
 static __always_inline void event_submit(struct revshell_event *ev)
 {
-	stat_add(REVSHELL_STAT_EVENTS);
+	stat_add(ev->hook, REVSHELL_STAT_EVENTS);
 	bpf_ringbuf_submit(ev, 0);
 }

@@ -42,7 +42,7 @@ static __always_inline __u64 task_fd_is_inet(struct task_struct *task, const __u
 }
 
 /* Units by the names of the process's cgroup and of those above it. */
-__weak __noinline __u64 rs_unit_word(__u32 slot)
+__weak __noinline __u64 rs_unit_word(__u32 slot, __u32 hook)
 {
 	struct cgroup *cgroup = BPF_CORE_READ(current_task(), cgroups, dfl_cgrp);
 	void *units = bpf_map_lookup_elem(&rs_units, &slot);
@@ -53,7 +53,7 @@ __weak __noinline __u64 rs_unit_word(__u32 slot)
 	/* no policy names a unit */
 	if (!units)
 		return 0;
-	scratch = scratch_claim(&mine);
+	scratch = scratch_claim(hook, &mine);
 	if (!scratch)
 		return fact_unknown(slot, REVSHELL_FACT_UNIT);
 	if (!cgroup)
@@ -72,14 +72,16 @@ __weak __noinline __u64 rs_unit_word(__u32 slot)
 		cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
 	}
 	/* deeper than that: a unit above may be one that is named */
-	if (cgroup)
+	if (cgroup) {
+		stat_add(hook, REVSHELL_STAT_UNIT_UNKNOWN);
 		word |= fact_unknown(slot, REVSHELL_FACT_UNIT);
+	}
 	scratch_release(mine);
 	return word;
 }
 
 /* What the facts that are numbers of the running task satisfy. facts: those in use. */
-__weak __noinline __u64 rs_task_word(__u32 slot, __u32 facts)
+__weak __noinline __u64 rs_task_word(__u32 slot, __u32 facts, __u32 hook)
 {
 	struct task_struct *task = current_task();
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
@@ -106,7 +108,7 @@ __weak __noinline __u64 rs_task_word(__u32 slot, __u32 facts)
 	FACT(NS_USER, BPF_CORE_READ(cred, user_ns, ns.inum));
 #undef FACT
 	if (facts & RS_FACT_BIT(REVSHELL_FACT_UNIT))
-		word |= rs_unit_word(slot);
+		word |= rs_unit_word(slot, hook);
 	return word;
 }
 
@@ -186,7 +188,7 @@ call_answer_predicates(const struct revshell_hook_cfg *cfg, const struct rs_call
 	__u64 word = obj->predicates;
 	__u32 hook = obj->hook;
 
-	word |= rs_task_word(slot, cfg->facts);
+	word |= rs_task_word(slot, cfg->facts, hook);
 	word |= rs_task_masks(slot, hook);
 	word |= rs_int_masks(slot, hook, REVSHELL_FACT_INT0, obj->ints[0]);
 	word |= rs_int_masks(slot, hook, REVSHELL_FACT_INT1, obj->ints[1]);

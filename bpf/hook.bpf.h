@@ -86,7 +86,7 @@ hook_gate(const __u32 hook, __u64 families, const struct revshell_label_cache **
 	label = label_get();
 	cache = label ? &label->cache[cfg->slot & 1] : NULL;
 	if (!cache || cache->generation != cfg->generation) {
-		label = label_resolve(cfg);
+		label = label_resolve(cfg, hook);
 		cache = label ? &label->cache[cfg->slot & 1] : NULL;
 	}
 	/* allow: no selector's process side can match this process */
@@ -157,7 +157,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	if (can_deny && !RS_IS_KPROBE && rs_is_set(out.deny_words) * enforcing) {
 		error = denial_error(slot, hook,
 				     rs_deny_selector(slot, cfg, &match, all_dims, 0, &out));
-		stat_add(REVSHELL_STAT_DENIED);
+		stat_add(hook, REVSHELL_STAT_DENIED);
 	}
 	error = (__s32)forget(error);
 	call->error = error;
@@ -165,10 +165,10 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 		for (__u32 i = 0; i < REVSHELL_SIGNALS; i++)
 			if ((out.signals >> i) & 1)
 				bpf_send_signal(cfg->signals[i]);
-		stat_add(REVSHELL_STAT_SIGNALLED);
+		stat_add(hook, REVSHELL_STAT_SIGNALLED);
 	}
 	if (rs_is_set(out.signals | out.deny_words) * (1 - enforcing))
-		stat_add(REVSHELL_STAT_WOULD_DENY);
+		stat_add(hook, REVSHELL_STAT_WOULD_DENY);
 	if (!rs_is_set(out.report))
 		return 0;
 	if (cfg->rate_ms && !rs_is_set(out.unlimited)) {
@@ -179,7 +179,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 		out.mix = 0;
 	}
 	ev = RS_HAS_CONTEXT && (cfg->track_sock | cfg->stacks) ? event_reserve_more(cfg, call)
-							       : event_reserve();
+							       : event_reserve(hook);
 	if (!ev)
 		return 0;
 	ev->suppressed = out.mix;

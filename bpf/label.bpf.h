@@ -7,7 +7,7 @@
 #define RS_PATH_STEPS 48 /* components and mount points of a path; deeper ones are unknown */
 
 /* Takes a buffer that no other program run uses; NULL if eight tries found none. */
-static __always_inline struct rs_scratch *scratch_claim(__u32 *ret_slot)
+static __always_inline struct rs_scratch *scratch_claim(__u32 place, __u32 *ret_slot)
 {
 	__u32 first = bpf_get_smp_processor_id() * 5;
 	__u32 mine = 1;
@@ -20,7 +20,7 @@ static __always_inline struct rs_scratch *scratch_claim(__u32 *ret_slot)
 			return bpf_map_lookup_elem(&rs_scratch, &slot);
 		}
 	}
-	stat_add(REVSHELL_STAT_SCRATCH_BUSY);
+	stat_add(place, REVSHELL_STAT_SCRATCH_BUSY);
 	return NULL;
 }
 
@@ -149,7 +149,7 @@ __weak __noinline __u64 rs_hash_path(__u32 slot, __u32 off)
  * Describes an executable file in the scratch label: as its parent's if parent is set, else as its
  * own. file_addr 0 stands for a task without one. Always leaves a complete record behind.
  */
-__weak __noinline int rs_describe_exe(__u64 file_addr, __u32 slot, __u32 parent)
+__weak __noinline int rs_describe_exe(__u64 file_addr, __u32 slot, __u32 parent, __u32 place)
 {
 	struct rs_scratch *scratch = bpf_map_lookup_elem(&rs_scratch, &slot);
 	__u32 zero = 0;
@@ -182,7 +182,7 @@ __weak __noinline int rs_describe_exe(__u64 file_addr, __u32 slot, __u32 parent)
 
 	start = rs_walk_path((__u64)dentry, (__u64)vfsmount, slot);
 	if (start < 0) {
-		stat_add(REVSHELL_STAT_PATH_UNKNOWN);
+		stat_add(place, REVSHELL_STAT_PATH_UNKNOWN);
 		return 0;
 	}
 	off = (__u32)start & RS_PATH_END;
@@ -244,13 +244,13 @@ static __always_inline struct revshell_label *label_insert(struct rs_scratch *sc
 
 /* Fills in the parent from the task that is the parent now. */
 static __always_inline void label_fill_parent(struct rs_scratch *scratch, __u32 slot,
-					      struct task_struct *task)
+					      struct task_struct *task, __u32 place)
 {
 	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent, group_leader);
 
 	scratch->label.parent_pid = BPF_CORE_READ(parent, tgid);
 	scratch->label.parent_start_ns = BPF_CORE_READ(parent, start_boottime);
-	rs_describe_exe(exe_file_of(parent), slot, 1);
+	rs_describe_exe(exe_file_of(parent), slot, 1, place);
 }
 
 /* Adds an executable to the lineage, unless it is there; one that is not known counts as lost. */
@@ -275,15 +275,16 @@ static __always_inline void label_remember(struct revshell_label *label,
  * A process without a label (older than the programs, or its record was lost) gets one here, from
  * its executable as the mm has it now. A kernel thread has no mm and stays unknown.
  */
-static __always_inline struct revshell_label *label_compute(struct rs_scratch *scratch, __u32 slot)
+static __always_inline struct revshell_label *label_compute(struct rs_scratch *scratch, __u32 slot,
+							    __u32 place)
 {
 	struct task_struct *task = current_task();
 
-	stat_add(REVSHELL_STAT_LABEL_COMPUTED);
+	stat_add(place, REVSHELL_STAT_LABEL_COMPUTED);
 	__builtin_memset(&scratch->label, 0, sizeof(scratch->label));
 	scratch->label.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	rs_describe_exe(exe_file_of(task), slot, 0);
-	label_fill_parent(scratch, slot, task);
+	rs_describe_exe(exe_file_of(task), slot, 0, place);
+	label_fill_parent(scratch, slot, task, place);
 	label_remember(&scratch->label, &scratch->label.parent);
 	return label_insert(scratch);
 }
@@ -420,23 +421,23 @@ static __noinline __attribute__((unused)) __u64 resolve_predicates(__u32 slot, _
  * the strict side.
  */
 static __noinline __attribute__((unused)) struct revshell_label *
-label_resolve(const struct revshell_hook_cfg *cfg)
+label_resolve(const struct revshell_hook_cfg *cfg, __u32 hook)
 {
 	struct revshell_label *label = label_get();
 	struct revshell_label_cache *cache;
 	struct rs_scratch *scratch;
 	__u32 hooks, slot = 0;
 
-	scratch = scratch_claim(&slot);
+	scratch = scratch_claim(hook, &slot);
 	if (!scratch)
 		return NULL;
 	if (!label)
-		label = label_compute(scratch, slot);
+		label = label_compute(scratch, slot, hook);
 	if (!label) {
-		stat_add(REVSHELL_STAT_LABEL_FAILED);
+		stat_add(hook, REVSHELL_STAT_LABEL_FAILED);
 		goto out;
 	}
-	stat_add(REVSHELL_STAT_LABEL_RESOLVED);
+	stat_add(hook, REVSHELL_STAT_LABEL_RESOLVED);
 	cache = &label->cache[cfg->slot & 1];
 	hooks = resolve_exe(cfg, &label->exe, scratch, REVSHELL_PATH_INDEX(cfg->slot & 1, 0),
 			    REVSHELL_DIM_EXE, cache->class_id);

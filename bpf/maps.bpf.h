@@ -155,7 +155,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, REVSHELL_STAT_MAX);
+	__uint(max_entries, REVSHELL_PLACES *REVSHELL_STAT_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
 } rs_stats __weak SEC(".maps");
@@ -253,9 +253,11 @@ struct {
 	__type(value, __u32);
 } rs_claims __weak SEC(".maps");
 
-static __always_inline void stat_add(__u32 stat)
+/* place: enum revshell_hook or REVSHELL_PLACE_OTHER. */
+static __always_inline void stat_add(__u32 place, const __u32 stat)
 {
-	__u64 *value = bpf_map_lookup_elem(&rs_stats, &stat);
+	__u32 index = REVSHELL_STAT_INDEX(place, stat);
+	__u64 *value = bpf_map_lookup_elem(&rs_stats, &index);
 
 	if (value)
 		(*value)++;

@@ -45,7 +45,7 @@ static __noinline __attribute__((unused)) __u64 rate_ask(const struct revshell_h
 	/* paths are compared in user space */
 	if (call->sockaddr && call->family == AF_UNIX)
 		return 0;
-	scratch = scratch_claim(&slot);
+	scratch = scratch_claim(hook, &slot);
 	if (!scratch)
 		return 0;
 	__builtin_memset(&scratch->rate, 0, sizeof(scratch->rate));
@@ -72,7 +72,7 @@ static __noinline __attribute__((unused)) __u64 rate_ask(const struct revshell_h
 		bpf_map_update_elem(&rs_rates, &scratch->rate, &fresh, BPF_ANY);
 	} else if (now - rate->time_ns < (__u64)cfg->rate_ms * 1000000) {
 		__sync_fetch_and_add(&rate->suppressed, 1);
-		stat_add(REVSHELL_STAT_RATE_LIMITED);
+		stat_add(hook, REVSHELL_STAT_RATE_LIMITED);
 		answer = RS_LIMITED;
 	} else {
 		answer = rate->suppressed;

@@ -449,7 +449,12 @@ struct revshell_label {
 #define REVSHELL_LABEL_EXEC 1 /* fixed by exec, not computed later */
 #define REVSHELL_LABEL_FORK 2 /* copied by clone */
 
-/* Why a decision or an event went another way than usual: index into rs_stats (per CPU, __u64). */
+/*
+ * Why a decision or an event went another way than usual, counted by place: the hook, or
+ * REVSHELL_PLACE_OTHER for exec, fork, the creation of sockets and rows of predicates. Index into
+ * rs_stats (per CPU,
+ * __u64): REVSHELL_STAT_INDEX.
+ */
 #define REVSHELL_STATS(X)                         \
 	X(EVENTS, "events-sent")                  \
 	X(RING_FULL, "events-dropped-ring-full")  \
@@ -462,6 +467,8 @@ struct revshell_label {
 	X(LABEL_FAILED, "labels-without-memory")  \
 	X(OWNER_FAILED, "owners-without-memory")  \
 	X(PATH_UNKNOWN, "paths-unknown")          \
+	X(CWD_UNKNOWN, "directories-unknown")     \
+	X(UNIT_UNKNOWN, "units-unknown")          \
 	X(SCRATCH_BUSY, "path-buffers-busy")      \
 	X(LOOKUP_FAILED, "lookups-failed")
 
@@ -472,8 +479,12 @@ enum revshell_stat {
 		REVSHELL_STAT_MAX,
 };
 
-#define REVSHELL_ARGS_SIZE 512
-#define REVSHELL_COMM_SIZE 16
+#define REVSHELL_PLACE_OTHER		 REVSHELL_HOOK_MAX
+#define REVSHELL_PLACES			 (REVSHELL_HOOK_MAX + 1)
+#define REVSHELL_STAT_INDEX(place, stat) ((place)*REVSHELL_STAT_MAX + (stat))
+
+#define REVSHELL_ARGS_SIZE		 512
+#define REVSHELL_COMM_SIZE		 16
 
 enum revshell_verdict {
 	REVSHELL_VERDICT_ALLOW = 0,

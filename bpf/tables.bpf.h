@@ -8,18 +8,18 @@
 #define RS_VIEW __u32 /* slot */
 
 /* Functions of their own: the verifier looks at them once, and forgets what they looked at. */
-__weak __noinline __u64 rs_row_fold(__u32 slot, __u32 index)
+__weak __noinline __u64 rs_row_fold(__u32 slot, __u32 hook, __u32 index)
 {
 	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
 	const struct revshell_row *row = rows ? bpf_map_lookup_elem(rows, &index) : NULL;
 
 	if (row)
 		return row->fold;
-	stat_add(REVSHELL_STAT_LOOKUP_FAILED);
+	stat_add(hook, REVSHELL_STAT_LOOKUP_FAILED);
 	return ~0ULL;
 }
 
-static __always_inline __u64 rows_word(void *rows, __u32 index, __u32 w)
+static __always_inline __u64 rows_word(void *rows, __u32 index, __u32 at)
 {
 	const struct revshell_row *row;
 
@@ -27,18 +27,23 @@ static __always_inline __u64 rows_word(void *rows, __u32 index, __u32 w)
 	if (!index)
 		return ~0ULL;
 	row = bpf_map_lookup_elem(rows, &index);
-	return row ? row->words[w & (REVSHELL_WORDS - 1)] : ~0ULL;
+	if (row)
+		return row->words[at & (REVSHELL_WORDS - 1)];
+	stat_add(at / REVSHELL_WORDS, REVSHELL_STAT_LOOKUP_FAILED);
+	return ~0ULL;
 }
 
-/* AND of word w of six rows, two to an argument. */
-__weak __noinline __u64 rs_rows_word(__u32 slot, __u32 w, __u64 a, __u64 b, __u64 c)
+/* AND of a word of six rows, two to an argument. at: RS_AT(hook, word). */
+__weak __noinline __u64 rs_rows_word(__u32 slot, __u32 at, __u64 a, __u64 b, __u64 c)
 {
 	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
 
-	if (!rows)
+	if (!rows) {
+		stat_add(at / REVSHELL_WORDS, REVSHELL_STAT_LOOKUP_FAILED);
 		return ~0ULL;
-	return rows_word(rows, a, w) & rows_word(rows, a >> 32, w) & rows_word(rows, b, w) &
-	       rows_word(rows, b >> 32, w) & rows_word(rows, c, w) & rows_word(rows, c >> 32, w);
+	}
+	return rows_word(rows, a, at) & rows_word(rows, a >> 32, at) & rows_word(rows, b, at) &
+	       rows_word(rows, b >> 32, at) & rows_word(rows, c, at) & rows_word(rows, c >> 32, at);
 }
 
 __weak __noinline __u64 rs_row_word(__u32 slot, __u32 index, __u32 w)

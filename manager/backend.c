@@ -505,20 +505,23 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 	return r;
 }
 
-int backend_get_stats(struct backend *b, uint64_t *values)
+int backend_get_stats(struct backend *b, struct backend_stats *ret_stats)
 {
 	int n_cpus = libbpf_num_possible_cpus();
 	_cleanup_free_ uint64_t *per_cpu = NULL;
+	struct backend_stats stats = {};
+	uint64_t *values = &stats.at[0][0];
 
-	memset(values, 0, REVSHELL_STAT_MAX * sizeof(*values));
-	if (b->kind == BACKEND_NONE)
+	if (b->kind == BACKEND_NONE) {
+		*ret_stats = stats;
 		return 0;
+	}
 	if (n_cpus < 0)
 		return n_cpus;
 	per_cpu = calloc(n_cpus, sizeof(*per_cpu));
 	if (!per_cpu)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < REVSHELL_STAT_MAX; i++) {
+	for (uint32_t i = 0; i < REVSHELL_PLACES * REVSHELL_STAT_MAX; i++) {
 		int r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_stats), &i, per_cpu);
 
 		if (r < 0)
@@ -526,6 +529,7 @@ int backend_get_stats(struct backend *b, uint64_t *values)
 		for (int cpu = 0; cpu < n_cpus; cpu++)
 			values[i] += per_cpu[cpu];
 	}
+	*ret_stats = stats;
 	return 0;
 }
 

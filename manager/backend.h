@@ -76,8 +76,22 @@ int backend_events_fd(struct backend *b);
 /* Hands all waiting events to fn. Returns their number or -errno. */
 int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata);
 
-/* Sums each counter over the CPUs. values has room for REVSHELL_STAT_MAX. */
-int backend_get_stats(struct backend *b, uint64_t *values);
+/* What the kernel counted, summed over the CPUs, by place and enum revshell_stat. */
+struct backend_stats {
+	uint64_t at[REVSHELL_PLACES][REVSHELL_STAT_MAX];
+};
+
+int backend_get_stats(struct backend *b, struct backend_stats *ret_stats);
+
+static inline uint64_t backend_stats_total(const struct backend_stats *stats,
+					   enum revshell_stat stat)
+{
+	uint64_t total = 0;
+
+	for (int place = 0; place < REVSHELL_PLACES; place++)
+		total += stats->at[place][stat];
+	return total;
+}
 
 /* The counter's name in statistics, "events-sent". */
 const char *backend_stat_name(enum revshell_stat stat);

@@ -94,7 +94,7 @@ static bool on_match(const struct ruleset_selector *sel, void *userdata)
 	}
 	if (ratelimit_allows(m->ratelimit, x->ev, x->generation->rs, sel))
 		return true;
-	m->events_limited++;
+	m->events_limited[x->ev->hook]++;
 	return false;
 }
 

@@ -54,11 +54,11 @@ static int on_denied_timer(sd_event_source *source, uint64_t usec, void *userdat
 
 static uint64_t count_losses(struct manager *m)
 {
-	uint64_t kernel[REVSHELL_STAT_MAX] = {};
+	struct backend_stats kernel;
 
-	if (backend_get_stats(m->backend, kernel) < 0)
+	if (backend_get_stats(m->backend, &kernel) < 0)
 		return m->losses_told;
-	return kernel[REVSHELL_STAT_RING_FULL] + m->events_lost;
+	return backend_stats_total(&kernel, REVSHELL_STAT_RING_FULL) + m->events_lost;
 }
 
 void manager_forget_losses(struct manager *m)

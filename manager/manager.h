@@ -130,10 +130,10 @@ struct manager {
 		uint64_t seen; /* events_read at the last look */
 	} watchdog;
 	uint64_t events_read;
-	uint64_t events_stale;	 /* of a generation no longer kept */
-	uint64_t events_refused; /* contradicting their rule set */
-	uint64_t events_lost;	 /* no memory */
-	uint64_t events_limited; /* kept back by a rateLimit */
+	uint64_t events_stale;			    /* of a generation no longer kept */
+	uint64_t events_refused;		    /* contradicting their rule set */
+	uint64_t events_lost;			    /* no memory */
+	uint64_t events_limited[REVSHELL_HOOK_MAX]; /* kept back by a rateLimit here */
 	struct ratelimit *ratelimit;
 	struct symbols *symbols;
 	unsigned int events_failures; /* to read, in a row */

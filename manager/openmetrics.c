@@ -7,6 +7,7 @@
 #include "openmetrics.h"
 
 #define POLICY_PREFIX "policy." /* of counters by policy */
+#define HOOK_PREFIX   "hook."	/* of counters by hook */
 
 /* Those that are not here are counters that nothing more is said of. */
 static const struct {
@@ -15,6 +16,7 @@ static const struct {
 	const char *help;
 } known[] = {
 	{"denied", false, "Calls that were refused."},
+	{"directories-unknown", false, "Working directories that could not be had for an event."},
 	{"events-dropped-ring-full", false,
 	 "Events that found no room on their way to the daemon."},
 	{"events-lost", false, "Events that the daemon had no memory for."},
@@ -40,6 +42,7 @@ static const struct {
 	{"subscriber-drops", false, "Events that subscribers were too slow for."},
 	{"subscribers", true, "Event streams that are open."},
 	{"subscribers-refused", false, "Event streams that were one too many."},
+	{"units-unknown", false, "Calls from cgroups deeper than is looked at."},
 	{"would-deny", false, "Calls that would have been refused under enforce."},
 };
 
@@ -64,23 +67,71 @@ static void put_family(FILE *f, const char *name, bool gauge, const char *help)
 		fprintf(f, "# HELP revshell_%s %s\n", name, help);
 }
 
-static void put_metric(FILE *f, const struct openmetrics_stat *stat)
+/* A family of a counter's name behind prefix. Returns whether it is a gauge. */
+static bool put_known_family(FILE *f, const char *prefix, const char *stat,
+			     char ret_name[static 64])
 {
 	const char *help = NULL;
 	bool gauge = false;
-	char name[64];
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (strcmp(known[i].name, stat->name) == 0) {
+		if (strcmp(known[i].name, stat) == 0) {
 			gauge = known[i].gauge;
 			help = known[i].help;
 		}
-	snprintf(name, sizeof(name), "%s", stat->name);
-	for (char *s = name; *s; s++)
+	snprintf(ret_name, 64, "%s%s", prefix, stat);
+	for (char *s = ret_name; *s; s++)
 		if (*s == '-' || *s == '.')
 			*s = '_';
-	put_family(f, name, gauge, help);
+	put_family(f, ret_name, gauge, help);
+	return gauge;
+}
+
+static void put_metric(FILE *f, const struct openmetrics_stat *stat)
+{
+	char name[64];
+	bool gauge = put_known_family(f, "", stat->name, name);
+
 	fprintf(f, "revshell_%s%s %" PRIu64 "\n", name, gauge ? "" : "_total", stat->value);
+}
+
+/* NAME of "hook.HOOK.NAME", NULL of others. No hook has a dot in its name. */
+static const char *hook_stat_name(const struct openmetrics_stat *stat)
+{
+	const char *dot;
+
+	if (strncmp(stat->name, HOOK_PREFIX, strlen(HOOK_PREFIX)) != 0)
+		return NULL;
+	dot = strchr(stat->name + strlen(HOOK_PREFIX), '.');
+	return dot ? dot + 1 : NULL;
+}
+
+/* The samples of a NAME for every hook, which have to follow each other, where first is the first.
+ */
+static void put_hook_metric(FILE *f, const struct openmetrics *o, size_t first)
+{
+	const char *what = hook_stat_name(&o->stats[first]);
+	char name[64];
+
+	for (size_t i = 0; what && i < first; i++) {
+		const char *before = hook_stat_name(&o->stats[i]);
+
+		if (before && strcmp(before, what) == 0)
+			return;
+	}
+	if (!what)
+		return;
+	put_known_family(f, "hook_", what, name);
+	for (size_t i = first; i < o->n_stats; i++) {
+		const char *hook = o->stats[i].name + strlen(HOOK_PREFIX);
+		const char *other = hook_stat_name(&o->stats[i]);
+
+		if (!other || strcmp(other, what) != 0)
+			continue;
+		fprintf(f, "revshell_%s_total{", name);
+		put_label(f, "hook", hook, (size_t)(other - 1 - hook));
+		fprintf(f, "} %" PRIu64 "\n", o->stats[i].value);
+	}
 }
 
 static bool is_of_policy(const struct openmetrics_stat *stat)
@@ -174,8 +225,10 @@ void openmetrics_write(FILE *f, const struct openmetrics *o)
 	put_family(f, "enforcing", true, "1 while verdicts are carried out, all of them.");
 	fprintf(f, "revshell_enforcing %d\n", o->enforcing);
 	for (size_t i = 0; i < o->n_stats; i++)
-		if (!is_of_policy(&o->stats[i]))
+		if (!is_of_policy(&o->stats[i]) && !hook_stat_name(&o->stats[i]))
 			put_metric(f, &o->stats[i]);
+	for (size_t i = 0; i < o->n_stats; i++)
+		put_hook_metric(f, o, i);
 	put_policy_metric(f, o, "matches", "Calls that the policy matched.");
 	put_policy_metric(f, o, "denials", "Calls that were refused, or their caller killed.");
 	put_events_metric(f, o);

@@ -27,7 +27,7 @@ static const struct revshell_row *find_row(const struct view *view, __u32 index)
 	return index < view->rs->n_rows ? &view->rs->rows[index] : &missing;
 }
 
-static __u64 rs_row_fold(const struct view *view, __u32 index)
+static __u64 rs_row_fold(const struct view *view, __u32 hook, __u32 index)
 {
 	return find_row(view, index)->fold;
 }
@@ -38,9 +38,10 @@ static __u64 rs_row_word(const struct view *view, __u32 index, __u32 w)
 }
 
 /* Rows as the engine has them, two to an argument. */
-static __u64 rs_rows_word(const struct view *view, __u32 w, __u64 a, __u64 b, __u64 c)
+static __u64 rs_rows_word(const struct view *view, __u32 at, __u64 a, __u64 b, __u64 c)
 {
 	const __u64 pairs[] = {a, b, c};
+	const __u32 w = at % REVSHELL_WORDS;
 	__u64 word = ~0ULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)

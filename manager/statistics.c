@@ -55,9 +55,34 @@ static int each_sink(const struct manager *m, statistics_fn fn, void *userdata)
 	return r;
 }
 
+/* Those of hooks with a program, and of others where something was counted. */
+static int each_place(const struct manager *m, const struct backend_stats *kernel, statistics_fn fn,
+		      void *userdata)
+{
+	uint64_t attached = backend_attached_hooks(m->backend);
+	char name[128];
+	int r = 0;
+
+	for (int place = 0; place < REVSHELL_PLACES; place++) {
+		bool all = place < REVSHELL_HOOK_MAX && ((attached >> place) & 1);
+		const char *hook = place < REVSHELL_HOOK_MAX
+					   ? ruleset_hook_name((enum revshell_hook)place)
+					   : "other";
+
+		for (int i = 0; r >= 0 && i < REVSHELL_STAT_MAX; i++) {
+			if (!all && !kernel->at[place][i])
+				continue;
+			snprintf(name, sizeof(name), "hook.%s.%s", hook,
+				 backend_stat_name((enum revshell_stat)i));
+			r = fn(name, kernel->at[place][i], userdata);
+		}
+	}
+	return r;
+}
+
 int statistics_each(const struct manager *m, statistics_fn fn, void *userdata)
 {
-	uint64_t kernel[REVSHELL_STAT_MAX] = {};
+	struct backend_stats kernel = {};
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -74,13 +99,17 @@ int statistics_each(const struct manager *m, statistics_fn fn, void *userdata)
 	};
 	int r;
 
-	r = backend_get_stats(m->backend, kernel);
+	r = backend_get_stats(m->backend, &kernel);
 	/* where they were alike only in what their selectors ask for */
-	kernel[REVSHELL_STAT_RATE_LIMITED] += m->events_limited;
+	for (int i = 0; i < REVSHELL_HOOK_MAX; i++)
+		kernel.at[i][REVSHELL_STAT_RATE_LIMITED] += m->events_limited[i];
 	for (int i = 0; r >= 0 && i < REVSHELL_STAT_MAX; i++)
-		r = fn(backend_stat_name((enum revshell_stat)i), kernel[i], userdata);
+		r = fn(backend_stat_name((enum revshell_stat)i),
+		       backend_stats_total(&kernel, (enum revshell_stat)i), userdata);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(own); i++)
 		r = fn(own[i].name, own[i].value, userdata);
+	if (r >= 0)
+		r = each_place(m, &kernel, fn, userdata);
 	if (r >= 0)
 		r = each_sink(m, fn, userdata);
 	if (r >= 0)

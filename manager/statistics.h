@@ -7,8 +7,9 @@
 #include "manager.h"
 
 /*
- * "NAME", "policy.ID.matches", "policy.ID.denials", "policy.ID.events.HOOK.ACTION.VERDICT"; an ID
- * may hold dots, what follows it does not. A negative result ends the walk and is returned.
+ * "NAME", "hook.HOOK.NAME", "policy.ID.matches", "policy.ID.denials",
+ * "policy.ID.events.HOOK.ACTION.VERDICT"; an ID may hold dots, what follows it does not. A negative
+ * result ends the walk and is returned.
  */
 typedef int (*statistics_fn)(const char *name, uint64_t value, void *userdata);
 

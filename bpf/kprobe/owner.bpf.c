@@ -18,7 +18,7 @@ int BPF_PROG(rs_owner, struct socket *sock, int family, int type, int protocol, 
 		return 0;
 	owner = bpf_sk_storage_get(&rs_owners, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!owner) {
-		stat_add(REVSHELL_STAT_OWNER_FAILED);
+		stat_add(REVSHELL_PLACE_OTHER, REVSHELL_STAT_OWNER_FAILED);
 		return 0;
 	}
 	owner->pid = pid_tgid >> 32;
@@ -27,7 +27,7 @@ int BPF_PROG(rs_owner, struct socket *sock, int family, int type, int protocol, 
 	owner->loginuid = BPF_CORE_READ(task, loginuid.val);
 	owner->start_ns = BPF_CORE_READ(leader, start_boottime);
 	owner->args_len = task_read_args(task, owner->args);
-	owner->cwd_len = task_read_cwd(task, owner->cwd);
+	owner->cwd_len = task_read_cwd(task, owner->cwd, REVSHELL_PLACE_OTHER);
 	if (label) {
 		owner->label_flags = label->flags;
 		owner->exec_ns = label->exec_ns;

@@ -12,7 +12,7 @@ static __always_inline int exec_label(struct linux_binprm *bprm)
 	struct rs_scratch *scratch;
 	__u32 slot = 0;
 
-	scratch = scratch_claim(&slot);
+	scratch = scratch_claim(REVSHELL_PLACE_OTHER, &slot);
 	if (!scratch) {
 		/* strict: better nobody than who it was before */
 		if (label) {
@@ -25,14 +25,14 @@ static __always_inline int exec_label(struct linux_binprm *bprm)
 	if (!label) {
 		__builtin_memset(&scratch->label, 0, sizeof(scratch->label));
 		scratch->label.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-		label_fill_parent(scratch, slot, task);
+		label_fill_parent(scratch, slot, task, REVSHELL_PLACE_OTHER);
 		label_remember(&scratch->label, &scratch->label.parent);
 	}
-	rs_describe_exe((__u64)BPF_CORE_READ(bprm, file), slot, 0);
+	rs_describe_exe((__u64)BPF_CORE_READ(bprm, file), slot, 0, REVSHELL_PLACE_OTHER);
 	if (!label) {
 		label = label_insert(scratch);
 		if (!label) {
-			stat_add(REVSHELL_STAT_LABEL_FAILED);
+			stat_add(REVSHELL_PLACE_OTHER, REVSHELL_STAT_LABEL_FAILED);
 			goto out;
 		}
 	} else {
@@ -83,10 +83,10 @@ int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
 		return 0;
 	parent = label_get();
 	if (!parent) {
-		scratch = scratch_claim(&slot);
+		scratch = scratch_claim(REVSHELL_PLACE_OTHER, &slot);
 		if (!scratch)
 			return 0;
-		parent = label_compute(scratch, slot);
+		parent = label_compute(scratch, slot, REVSHELL_PLACE_OTHER);
 		scratch_release(slot);
 		if (!parent)
 			return 0;
@@ -101,7 +101,7 @@ int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
 		child = bpf_map_lookup_elem(&rs_labels_hash, &tgid);
 	}
 	if (!child) {
-		stat_add(REVSHELL_STAT_LABEL_FAILED);
+		stat_add(REVSHELL_PLACE_OTHER, REVSHELL_STAT_LABEL_FAILED);
 		return 0;
 	}
 	child->cache[0].generation = 0;

@@ -50,7 +50,7 @@ __weak __noinline int rs_connectx_judge(__u64 sk, __u64 address, int left)
 	cfg = hook_gate(REVSHELL_HOOK_CONNECT, RS_FAMILY_BIT(family), &cache);
 	if (!cfg)
 		return length;
-	scratch = scratch_claim(&slot);
+	scratch = scratch_claim(REVSHELL_HOOK_CONNECT, &slot);
 	/* strict: nowhere to write the call down */
 	if (!scratch)
 		return mode_is_enforcing() ? -EPERM : length;

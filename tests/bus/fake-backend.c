@@ -3,7 +3,7 @@
  * The interface of backend.h without a kernel, for tests of what stands above it: events and
  * failures are dictated through a datagram socket, one JSON object each:
  *   {"generation": 1, "hook": 0, "match": 5, "mode": 1, "verdict": 1, "error": -1, "exe": "/bin/x"}
- *   {"ring-full": 3}       (so many events had no room)
+ *   {"ring-full": 3, "hook": 0}       (so many events had no room)
  *   {"fail-publish": 12}   {"fail-mode": 5}   (errno of every such call from now on, 0: none)
  *   {"health": 2}          (so many pins were put back), or an errno below 0, at each look
  *   {"deaf": 5}            (errno of every read of events from now on)
@@ -21,7 +21,7 @@ struct backend {
 	enum backend_kind kind;
 	struct revshell_mode_value mode;
 	uint64_t generation;
-	uint64_t stats[REVSHELL_STAT_MAX];
+	struct backend_stats stats;
 	int fd;
 	int fail_publish, fail_mode;
 	int health, deaf;
@@ -189,14 +189,15 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 			b->deaf = (int)json_integer_value(json_object_get(o, "deaf"));
 		if (json_object_get(o, "fail-mode"))
 			b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
-		b->stats[REVSHELL_STAT_RING_FULL] +=
+		b->stats.at[json_integer_value(json_object_get(o, "hook"))]
+			   [REVSHELL_STAT_RING_FULL] +=
 			(uint64_t)json_integer_value(json_object_get(o, "ring-full"));
 		if (json_object_get(o, "try"))
 			try_call(json_string_value(json_object_get(o, "try")));
 		r = 0;
 		if (json_object_get(o, "match")) {
 			fill_event(b, o, &ev);
-			b->stats[REVSHELL_STAT_EVENTS]++;
+			b->stats.at[ev.hook][REVSHELL_STAT_EVENTS]++;
 			n++;
 			r = fn(&ev, sizeof(ev), userdata);
 		}
@@ -206,9 +207,9 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 	}
 }
 
-int backend_get_stats(struct backend *b, uint64_t *values)
+int backend_get_stats(struct backend *b, struct backend_stats *ret_stats)
 {
-	memcpy(values, b->stats, sizeof(b->stats));
+	*ret_stats = b->stats;
 	return 0;
 }
 

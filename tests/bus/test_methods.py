@@ -280,6 +280,8 @@ class Policies(BusTest):
             self.assertIn(name, stats)
         self.assertEqual(stats["generation"], 1)
         self.assertEqual(stats["policies"], 2)
+        # no kernel, so no hook with a program
+        self.assertFalse([n for n in stats if n.startswith("hook.")])
 
 
 class Signals(BusTest):

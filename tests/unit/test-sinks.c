@@ -467,6 +467,9 @@ static void test_tally(void **state)
 static void test_openmetrics(void **state)
 {
 	const struct openmetrics_stat stats[] = {
+		{"hook.other.paths-unknown", 8},
+		{"hook.tcp_close.events-sent", 9},
+		{"hook.tcp_close.paths-unknown", 10},
 		{"policies", 2},
 		{"policy.a.b\"\\\n.matches", 4},
 		{"policy.a.denials", 1},
@@ -488,6 +491,12 @@ static void test_openmetrics(void **state)
 	assert_non_null(strstr(text, "# TYPE revshell_policies gauge\n"
 				     "# HELP revshell_policies Policies in force.\n"
 				     "revshell_policies 2\n"));
+	assert_non_null(strstr(text, "# TYPE revshell_hook_paths_unknown counter\n"
+				     "# HELP revshell_hook_paths_unknown Executables whose path "
+				     "could not be had.\n"
+				     "revshell_hook_paths_unknown_total{hook=\"other\"} 8\n"
+				     "revshell_hook_paths_unknown_total{hook=\"tcp_close\"} 10\n"
+				     "# TYPE revshell_hook_events_sent counter\n"));
 	assert_non_null(strstr(text, "# TYPE revshell_some_thing counter\n"
 				     "revshell_some_thing_total 5\n"));
 	assert_non_null(strstr(text,

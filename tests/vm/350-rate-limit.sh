@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A rate limit lets one event of a period through and counts the others; it spares nobody a denial.
+# What is lost or goes another way is counted by hook.
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 
+PIN_DIR=/sys/fs/bpf/revshell
+pins=$PIN_DIR/v$(sed -n 's/^#define REVSHELL_ABI[[:space:]]*//p' "$TREE/bpf/revshell-abi.h")
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 PROBE=$(copy_probe "$T/bin/target")
 
 # limit NAME PORT SCOPE ACTIONS
@@ -28,6 +32,24 @@ limit thread 4501 thread ''
 limit process 4502 process ''
 limit global 4503 global ''
 limit refused 4504 global '{action: Override, argError: -13}, '
+# 81 selectors have more than one word, so that words are looked up; and no limit
+{
+	cat <<-'END'
+		apiVersion: cilium.io/v1alpha1
+		kind: TracingPolicy
+		metadata:
+		  name: many
+		spec:
+		  kprobes:
+	END
+	for first in 5001 5028 5055; do
+		printf '%s\n' '  - call: security_socket_connect' '    syscall: false' \
+			'    args: [{index: 1, type: sockaddr}]' '    selectors:'
+		for ((port = first; port < first + 27; port++)); do
+			printf '    - matchArgs: [{index: 1, operator: SPort, values: ["%d"]}]\n' "$port"
+		done
+	done
+} | policy many.yaml
 marker_policy
 start_daemon "$T/policies" || exit 1
 follow_events
@@ -66,4 +88,76 @@ enforce on
 check_status 'enforcing: all are denied' 1 connect 4504 200 127.0.0.3
 check_match 'each of them' 'denied=200' "$T/check.out"
 check_events 'enforcing: one event' 'refused 127.0.0.3 denied' "$line"
+
+# moved NAME COMMAND...: the counter grows while COMMAND runs, whatever that ends with.
+moved() {
+	local name=$1 before after
+
+	before=$(stat_of "$name")
+	shift
+	"$@" >"$T/moved.out" 2>&1
+	after=$(stat_of "$name")
+	if [ "${after/null/0}" -gt "${before/null/0}" ]; then
+		ok "$name: ${before/null/0}, then $after"
+	else
+		fail "$name: $before, then $after"
+	fi
+}
+
+storm_unread() {
+	kill -STOP "$daemon_pid"
+	connect 5001 3000
+	kill -CONT "$daemon_pid"
+}
+
+without_buffers() {
+	local i
+
+	for ((i = 0; i < 32; i++)); do
+		bpftool map update pinned "$pins"/map_rs_claims key "$i" 0 0 0 value 1 0 0 0
+	done
+	connect 5002 1
+	for ((i = 0; i < 32; i++)); do
+		bpftool map delete pinned "$pins"/map_rs_claims key "$i" 0 0 0
+	done
+}
+
+deep=$T/deep
+for ((i = 0; i < 60; i++)); do
+	deep=$deep/d
+done
+mkdir -p "$deep"
+cp "$PROBE" "$deep/probe"
+
+from_deep() {
+	(cd "$deep" && "$1" --quiet udp4 connect 127.0.0.1 5003)
+}
+
+without_rows() {
+	bpftool map delete pinned "$pins"/map_rs_rows key 0 0 0 0
+	bpftool map delete pinned "$pins"/map_rs_rows key 1 0 0 0
+	connect 5004 1
+}
+
+connects=hook.socket_connect
+check_equal 'what was kept back was all on connect' "$(stat_of events-rate-limited)" \
+	"$(stat_of $connects.events-rate-limited)"
+check_equal 'so was what was denied' "$(stat_of denied)" "$(stat_of $connects.denied)"
+check 'the shell is older than the daemon' test "$(stat_of hook.other.labels-computed-late)" -gt 0
+moved $connects.events-rate-limited connect 4501 5 127.0.0.2
+moved $connects.labels-resolved connect 5001 1
+moved $connects.events-sent connect 5001 1
+moved $connects.events-dropped-ring-full storm_unread
+moved $connects.path-buffers-busy without_buffers
+moved hook.other.path-buffers-busy without_buffers
+moved $connects.directories-unknown from_deep "$PROBE"
+moved hook.other.paths-unknown from_deep "$deep/probe"
+check_equal 'no look-up has failed' 0 "$(stat_of $connects.lookups-failed)"
+moved $connects.lookups-failed without_rows
+check_equal 'listen had nothing of this' 0 \
+	"$(ctl stats --json=short | jq '[to_entries[] | select(.key | startswith("hook.socket_listen.")) |
+		.value] | add')"
+ctl stats --openmetrics >"$T/metrics"
+check_match 'as OpenMetrics' '^revshell_hook_lookups_failed_total\{hook="socket_connect"\} [1-9]' \
+	"$T/metrics"
 finish
