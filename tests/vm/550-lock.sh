@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Under the lock root has no way to turn enforcement off, by the bus, the file system, BPF or signals.
-# kernels: 5.10 6.12 7
+# kernels: 5.10 7
 # timeout: 600
 . "$(dirname "$0")/lib.sh"
 
