@@ -165,6 +165,13 @@ static void try_call(const char *name)
 	fprintf(stderr, "%s: %s\n", name, strerror(errno));
 }
 
+/* Where a record counts; what is no hook counts as other. */
+static size_t place_of(const json_t *o)
+{
+	return MIN((size_t)json_integer_value(json_object_get(o, "hook")),
+		   (size_t)REVSHELL_PLACE_OTHER);
+}
+
 int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata)
 {
 	struct revshell_event ev;
@@ -189,15 +196,14 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 			b->deaf = (int)json_integer_value(json_object_get(o, "deaf"));
 		if (json_object_get(o, "fail-mode"))
 			b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
-		b->stats.at[json_integer_value(json_object_get(o, "hook"))]
-			   [REVSHELL_STAT_RING_FULL] +=
+		b->stats.at[place_of(o)][REVSHELL_STAT_RING_FULL] +=
 			(uint64_t)json_integer_value(json_object_get(o, "ring-full"));
 		if (json_object_get(o, "try"))
 			try_call(json_string_value(json_object_get(o, "try")));
 		r = 0;
 		if (json_object_get(o, "match")) {
 			fill_event(b, o, &ev);
-			b->stats.at[ev.hook][REVSHELL_STAT_EVENTS]++;
+			b->stats.at[place_of(o)][REVSHELL_STAT_EVENTS]++;
 			n++;
 			r = fn(&ev, sizeof(ev), userdata);
 		}
