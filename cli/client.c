@@ -290,8 +290,7 @@ static int read_text(sd_bus_message *m, char **ret)
 	return 0;
 }
 
-/* What of the features is asked for somewhere. */
-static int read_features(sd_bus_message *m, struct ctl_state *s)
+int ctl_read_names(sd_bus_message *m, void (*fn)(const char *name, void *userdata), void *userdata)
 {
 	const char *name;
 	int r;
@@ -300,10 +299,18 @@ static int read_features(sd_bus_message *m, struct ctl_state *s)
 	if (r >= 0)
 		r = sd_bus_message_enter_container(m, 'a', "s");
 	while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0)
-		s->can_lock = s->can_lock || strcmp(name, "lock") == 0;
+		fn(name, userdata);
 	if (r >= 0)
 		r = sd_bus_message_exit_container(m);
 	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* What of the features is asked for somewhere. */
+static void on_feature(const char *name, void *userdata)
+{
+	struct ctl_state *s = userdata;
+
+	s->can_lock = s->can_lock || strcmp(name, "lock") == 0;
 }
 
 static int read_property(sd_bus_message *m, const char *name, struct ctl_state *s)
@@ -334,7 +341,7 @@ static int read_property(sd_bus_message *m, const char *name, struct ctl_state *
 	if (strcmp(name, "LastReloadUSec") == 0)
 		return sd_bus_message_read(m, "v", "t", &s->reload_usec);
 	if (strcmp(name, "Features") == 0)
-		return read_features(m, s);
+		return ctl_read_names(m, on_feature, s);
 	if (strcmp(name, "Locked") == 0)
 		return sd_bus_message_read(m, "v", "b", &s->locked);
 	if (strcmp(name, "NPolicies") == 0)

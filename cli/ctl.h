@@ -125,6 +125,9 @@ int ctl_fail_reply(const char *action, int r);
 /* A failure with reason and hint (or NULL) in words; returns CTL_FAILED. */
 int ctl_fail_text(const char *action, const char *reason, const char *hint);
 
+/* Reads a variant that holds an array of names. 0 or -errno. */
+int ctl_read_names(sd_bus_message *m, void (*fn)(const char *name, void *userdata), void *userdata);
+
 /* The a{sv} of SetMode. */
 int ctl_append_mode_options(const struct ctl *c, sd_bus_message *m);
 int ctl_append_reason(const struct ctl *c, sd_bus_message *m); /* the whole a{sv} */

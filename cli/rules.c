@@ -55,23 +55,13 @@ static int load_files(const char *action, int argc, char **argv, struct ctl_rule
 
 /* In force */
 
-static int read_hooks(sd_bus_message *m, struct ruleset_options *opts)
+static void on_hook(const char *name, void *userdata)
 {
-	const char *name;
-	int r;
+	struct ruleset_options *opts = userdata;
+	enum revshell_hook hook = ruleset_hook_parse(name);
 
-	r = sd_bus_message_enter_container(m, 'v', "as");
-	if (r >= 0)
-		r = sd_bus_message_enter_container(m, 'a', "s");
-	while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0) {
-		enum revshell_hook hook = ruleset_hook_parse(name);
-
-		if (hook != REVSHELL_HOOK_MAX)
-			opts->hooks |= 1ULL << hook;
-	}
-	if (r >= 0)
-		r = sd_bus_message_exit_container(m);
-	return r < 0 ? r : sd_bus_message_exit_container(m);
+	if (hook != REVSHELL_HOOK_MAX)
+		opts->hooks |= 1ULL << hook;
 }
 
 static int read_capabilities(sd_bus_message *m, struct ruleset_options *opts)
@@ -85,7 +75,7 @@ static int read_capabilities(sd_bus_message *m, struct ruleset_options *opts)
 		if (r < 0)
 			break;
 		if (strcmp(key, "hooks") == 0) {
-			r = read_hooks(m, opts);
+			r = ctl_read_names(m, on_hook, opts);
 		} else if (strcmp(key, "track-sock") == 0) {
 			r = sd_bus_message_read(m, "v", "b", &track_sock);
 			opts->no_track_sock = r >= 0 && !track_sock;

@@ -2,7 +2,9 @@
 /* Verbs confirm, rollback, lock, stop. */
 #include "ctl.h"
 
-static int call_without_reply(struct ctl *c, const char *action, const char *member, int disarm)
+/* append: the method's arguments, or NULL. */
+static int call_without_reply(struct ctl *c, const char *action, const char *member,
+			      int (*append)(const struct ctl *c, sd_bus_message *m))
 {
 	sd_bus_message *m = NULL, *reply = NULL;
 	int r;
@@ -11,8 +13,8 @@ static int call_without_reply(struct ctl *c, const char *action, const char *mem
 	if (r != 0)
 		return r;
 	r = ctl_new_call(c, NULL, member, &m);
-	if (r >= 0 && disarm >= 0)
-		r = sd_bus_message_append(m, "b", disarm);
+	if (r >= 0 && append)
+		r = append(c, m);
 	r = ctl_call(c, action, m, r, &reply);
 	sd_bus_message_unref(reply);
 	return r;
@@ -20,31 +22,25 @@ static int call_without_reply(struct ctl *c, const char *action, const char *mem
 
 int verb_confirm(struct ctl *c, int argc, char **argv)
 {
-	return call_without_reply(c, "confirm the mode", "Confirm", -1);
+	return call_without_reply(c, "confirm the mode", "Confirm", NULL);
 }
 
 int verb_rollback(struct ctl *c, int argc, char **argv)
 {
-	return call_without_reply(c, "bring the mode back", "Rollback", -1);
+	return call_without_reply(c, "bring the mode back", "Rollback", NULL);
 }
 
 int verb_lock(struct ctl *c, int argc, char **argv)
 {
-	sd_bus_message *m = NULL, *reply = NULL;
-	int r;
+	return call_without_reply(c, "lock", "Lock", ctl_append_reason);
+}
 
-	r = ctl_connect(c, "lock");
-	if (r != 0)
-		return r;
-	r = ctl_new_call(c, NULL, "Lock", &m);
-	if (r >= 0)
-		r = ctl_append_reason(c, m);
-	r = ctl_call(c, "lock", m, r, &reply);
-	sd_bus_message_unref(reply);
-	return r;
+static int append_disarm(const struct ctl *c, sd_bus_message *m)
+{
+	return sd_bus_message_append(m, "b", c->disarm);
 }
 
 int verb_stop(struct ctl *c, int argc, char **argv)
 {
-	return call_without_reply(c, "stop the daemon", "Stop", c->disarm);
+	return call_without_reply(c, "stop the daemon", "Stop", append_disarm);
 }
