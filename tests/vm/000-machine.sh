@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The machine is what the other tests take for granted: mounts, loopback, a probe that gets through.
 # lsm: any
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 check 'bpffs is mounted' grep -q ' /sys/fs/bpf bpf ' /proc/mounts

@@ -220,10 +220,13 @@ errno_of_kill() { if [ "$backend" = kprobe ]; then echo -; else echo EPERM; fi; 
 
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 start_bus
-# 5.10 is booted as it comes and with bpf in lsm= as well; so each boot has to show only its own.
-backends='lsm fmod-ret kprobe'
-[ -n "$lsm_list" ] || backends='fmod-ret kprobe'
-[ "$release" != 5.10 ] || [ -z "$lsm_list" ] || backends=lsm
+# What is shown in the boot with bpf in lsm= need not be in the other; on 5.10 that is the one by default.
+case $release${lsm_list:+ lsm} in
+5.10) backends='fmod-ret kprobe' ;;
+'5.10 lsm') backends=lsm ;;
+*lsm) backends='lsm fmod-ret kprobe' ;;
+*) backends=fmod-ret ;;
+esac
 for backend in $backends; do
 	try_backend
 done

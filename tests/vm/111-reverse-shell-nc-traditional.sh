@@ -3,6 +3,7 @@
 # A reverse shell of nc -e is seen in monitor mode, and stopped in enforce mode.
 # kernels: 5.10 7
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/shells.sh"
 
 add_attacker

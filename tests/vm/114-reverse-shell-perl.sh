@@ -3,6 +3,7 @@
 # A reverse shell of Perl is seen in monitor mode, and stopped in enforce mode.
 # kernels: 6.1 6.12
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/shells.sh"
 
 add_attacker

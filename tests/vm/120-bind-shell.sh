@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A bind shell of nc is seen in monitor mode, and stopped in enforce mode.
+# kernels: 5.10 6.12
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/shells.sh"
 
 # bind_shell KIND: nc listens on 4444 and hands a shell to whoever comes; in the background, as $nc_job.

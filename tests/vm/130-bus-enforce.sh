@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SetEnforce by busctl does what revshellctl's enforce does, and introspection shows the whole interface.
+# kernels: 6.12
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 call() {

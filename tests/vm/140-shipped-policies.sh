@@ -3,6 +3,7 @@
 # The shipped policies report shells in monitor mode, and stop them once they are switched, one by one.
 # kernels: 5.10 7
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/shells.sh"
 
 add_attacker

@@ -3,6 +3,7 @@
 # Each of the seed's policies, alone: what must match does, what must not does not, and the jq filters work.
 # kernels: 6.1 6.12
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 seed=$TREE/tests/policies/seed

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A process is what it was started from: before the daemon, copied, forked, replaced, deleted.
+# kernels: 5.10 6.1 7
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 

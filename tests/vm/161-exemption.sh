@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # An exemption by path is for the host's own file, not for one that somebody mounts over it.
+# kernels: 5.10 6.12
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 agent=$(copy_probe "$T/opt/agent")

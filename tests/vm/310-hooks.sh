@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each hook reports what passes it, once and with its arguments; those that can refuse do.
 # timeout: 600
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 TARGET=$(copy_probe "$T/bin/target")

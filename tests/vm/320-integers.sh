@@ -3,6 +3,7 @@
 # Every operator on integers, for a size, unsigned, and for an int with and without a sign.
 # kernels: 5.10 7
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 PROBE=$(copy_probe "$T/bin/target")

@@ -3,6 +3,7 @@
 # Each way to select a process: users, descriptors, units, PIDs, namespaces, capabilities, ancestors.
 # kernels: 5.10 6.12
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 PROBE=$(copy_probe "$T/bin/target")

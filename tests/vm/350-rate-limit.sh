@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A rate limit lets one event of a period through and counts the others; it spares nobody a denial.
 # What is lost or goes another way is counted by hook.
+# kernels: 5.10 7
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Sigkill on tcp_connect: of many attempts none is accepted, and no packet leaves.
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 python=$(readlink -f /usr/bin/python3)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What policies say of connect holds for messages that carry an address; sockets from elsewhere can be refused.
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 python=$(readlink -f /usr/bin/python3)

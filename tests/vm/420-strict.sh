@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The strict policy: what connect and listen do not show is refused as well, and shells get no connection.
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 python=$(readlink -f /usr/bin/python3)
@@ -119,13 +120,13 @@ try() {
 
 # What this kernel has at all; the rest has nothing to slip by.
 ways=() rest=()
-for way in packet vsock raw4 raw6 mptcp udplite tun attach seize write getfd traceme route4 route6 connect sendto listen; do
-	case $(try "$way") in
-	*' through') ways+=("$way") ;;
-	*EPROTONOSUPPORT | *EAFNOSUPPORT | *ESOCKTNOSUPPORT | *ENOENT | *ENODEV | *ENOPROTOOPT) rest+=("$way") ;;
-	*) fail "monitoring: $way goes through or is unknown to this kernel ($(try "$way"))" ;;
+while read -r way outcome; do
+	case $outcome in
+	through) ways+=("$way") ;;
+	EPROTONOSUPPORT | EAFNOSUPPORT | ESOCKTNOSUPPORT | ENOENT | ENODEV | ENOPROTOOPT) rest+=("$way") ;;
+	*) fail "monitoring: $way goes through or is unknown to this kernel ($outcome)" ;;
 	esac
-done
+done < <(try packet vsock raw4 raw6 mptcp udplite tun attach seize write getfd traceme route4 route6 connect sendto listen)
 printf 'not in this kernel: %s\n' "${rest[*]:-nothing}"
 check 'most ways are known to this kernel' test "${#ways[@]}" -ge 10
 new_events '.process_lsm | "\(.process.binary) \(.verdict)"' >"$T/lines"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Every way to a peer that carries an address: through without the policy, refused and reported with it.
 # timeout: 500
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 ways=$T/bin/ways listens=$T/bin/listens lists=$T/bin/lists

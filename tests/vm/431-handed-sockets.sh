@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Sockets from elsewhere, inherited, received, taken, or older than the policy, are judged when they are used.
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p "$T/bin"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Ways to be another program: what a list of forbidden paths misses, a list of all but a few catches.
 # timeout: 500
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p "$T/bin" "$T/opt"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Enforcement outlives the daemon: killed, restarted, upgraded, in a storm of connects of which none gets through.
-# kernels: 5.10 6.12 7
+# kernels: 5.10 6.12
 # timeout: 700
 . "$(dirname "$0")/lib.sh"
 

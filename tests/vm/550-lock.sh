@@ -197,7 +197,7 @@ mv "$T/refuse.yaml" "$T/policies/refuse.yaml"
 refused 'not to disarm' "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
 adopt "$T/daemon.log" "$REVSHELLD" --mode=monitor "${args[@]}"
 daemon_pid=$(cat "$T/pid")
-(wait_for 200 daemon_answers)
+wait_for 200 grep -q '^Ready: ' "$T/daemon.log" || fail 'the next daemon starts'
 check_match 'the same program takes over' 'Took over' "$T/daemon.log"
 check_equal 'and is locked' 'true enforce' "$(ctl status --json=short | jq -r '"\(.locked) \(.mode)"')"
 way 'the next daemon is killed' kill -KILL "$daemon_pid"

@@ -7,6 +7,7 @@ set -u
 # NAME.log gets the output, NAME.status the exit status, written only once the test is over.
 results=$1 plan=$2
 group=/sys/fs/cgroup/test
+shared_pins=/sys/fs/bpf/shared
 
 # Ends whatever a test left running: everything in its control group.
 end_group() {
@@ -22,19 +23,31 @@ end_group() {
 	done
 }
 
-# The next test must find no programs attached, no pins, no state.
+remove_pins() {
+	find /sys/fs/bpf -mindepth 1 -depth -not -path "${1:-}*" -delete 2>/dev/null
+}
+
+# The next test must find no programs attached, no pins, no state. But loading takes longer than most
+# tests: those that say "pins: shared", which come first, leave theirs to the next one, in monitor mode.
 clean_up() {
 	end_group
 	rmdir "$group" 2>/dev/null
-	find /sys/fs/bpf -mindepth 1 -depth -delete 2>/dev/null
+	if [ "$pins" = shared ] && [ "$status" -eq 0 ]; then
+		remove_pins "$shared_pins"
+	else
+		remove_pins
+	fi
 	rm -rf /run/revshell /etc/revshell /var/lib/revshell /tmp/test.*
 	ip addr flush dev lo scope global 2>/dev/null
 }
 
 while read -r name limit file <&3; do
 	mkdir -p "$group"
+	pins=$(sed -n '1,20s/^# pins: *//p' "$file")
+	[ "$pins" = shared ] || remove_pins
 	started=$SECONDS
 	(
+		[ "$pins" != shared ] || export SHARED_PINS=$shared_pins
 		echo "$BASHPID" >"$group/cgroup.procs"
 		exec timeout -k 10 "$limit" bash "$file" </dev/null 3<&-
 	) >"$results/$name.log" 2>&1

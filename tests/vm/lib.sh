@@ -18,6 +18,13 @@ export TREE BUILD PROBE REVSHELLD REVSHELLCTL T
 
 n_ok=0 n_not_ok=0 skipped='' finished=''
 daemon_pid='' bus_pid='' capture_pid='' helper_pids=()
+mkfifo "$T/ready" "$T/silence"
+exec {silence}<>"$T/silence"
+
+# pause SECONDS: sleep without a process, which costs more than what is waited for mostly takes.
+pause() {
+	read -rt "$1" -u "$silence" || :
+}
 
 ok() {
 	n_ok=$((n_ok + 1))
@@ -121,7 +128,7 @@ wait_for() {
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$deadline" ] || return 1
-		sleep 0.1
+		pause 0.1
 	done
 }
 
@@ -212,35 +219,25 @@ ctl() {
 	"$REVSHELLCTL" "$@"
 }
 
-daemon_answers() {
-	local status=0
-
-	ctl status >/dev/null 2>&1 || status=$?
-	case $status in
-	0 | 5 | 7) return 0 ;;
-	esac
-	# A daemon that is gone will not answer any more, so waiting would be in vain.
-	kill -0 "$daemon_pid" 2>/dev/null || exit 0
-	return 1
-}
-
-# start_daemon POLICYDIR [ARGS...]: PIN_DIR is where enforcement outlives it (default: nowhere). Starts revshelld (and a bus, if none runs yet) and waits for it.
-# Its messages are in $T/daemon.log. Returns 1 (and counts a failure) if it does not come up.
+# start_daemon POLICYDIR [ARGS...]: starts revshelld (and a bus, if none runs yet) and waits until it is
+# ready. PIN_DIR is where enforcement outlives it; the default is nowhere, or for tests that share their
+# pins (inside.sh), where theirs are. Its messages are in $T/daemon.log. Returns 1 (and counts a failure)
+# if it does not come up.
 start_daemon() {
-	local dir=$1 status=0
+	local dir=$1 status=0 word=
 
 	shift
 	[ -n "$bus_pid" ] || start_bus
-	"$REVSHELLD" --policy-dir "$dir" "--bus=$DBUS_SYSTEM_BUS_ADDRESS" \
-		"--pin-dir=${PIN_DIR:-none}" "$@" >>"$T/daemon.log" 2>&1 &
+	"$BUILD/tests/vm/launch" "$T/ready" "$REVSHELLD" --policy-dir "$dir" "--bus=$DBUS_SYSTEM_BUS_ADDRESS" \
+		"--pin-dir=${PIN_DIR:-${SHARED_PINS:-none}}" "$@" >>"$T/daemon.log" 2>&1 &
 	daemon_pid=$!
-	(wait_for 400 daemon_answers)
+	read -rt 400 word <>"$T/ready"
 	ctl status >/dev/null 2>"$T/status.err" || status=$?
-	case $status in
-	0 | 5 | 7) return 0 ;;
+	case $word$status in
+	ready0 | ready5 | ready7) return 0 ;;
 	esac
 	tail -n 30 "$T/daemon.log" "$T/status.err" | sed 's/^/  | /'
-	fail 'the daemon starts'
+	fail "the daemon starts (${word:-no word of it})"
 }
 
 # stop_daemon: asks it to end and returns its exit status; kill_daemon gives it no chance to clean up.
@@ -249,6 +246,8 @@ stop_daemon() {
 
 	[ -n "$pid" ] || return 0
 	daemon_pid=
+	# what stays attached refuses nothing to the tests that come after
+	[ -z "${SHARED_PINS:-}" ] || ctl enforce off >/dev/null 2>&1
 	kill -TERM "$pid" 2>/dev/null
 	wait_for 20 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null || status=$?
@@ -308,7 +307,7 @@ capture_start() {
 
 # shellcheck disable=SC2034
 capture_stop() {
-	sleep 0.3
+	pause 0.3
 	kill -TERM "$capture_pid" 2>/dev/null
 	wait "$capture_pid" 2>/dev/null
 	PACKETS=$(sed -n '$p' "$T/capture")
@@ -381,17 +380,39 @@ event_line='(.process_kprobe // .process_lsm) | . as $e
 	   .policy_name, (.action | ltrimstr("KPROBE_ACTION_")), .verdict, (.errno // "-")]
 	| map(tostring) | join(" ")'
 new_events() {
+	local new
+
 	settle_events
-	sed -n "$((n_events_read + 1)),\$p" "$T/events" >"$T/events.new"
-	n_events_read=$((n_events_read + $(wc -l <"$T/events.new")))
-	jq -r "select((.process_kprobe // .process_lsm).policy_name != \"marker\") | ${1:-$event_line}" \
-		"$T/events.new"
+	mapfile -t -s "$n_events_read" new <"$T/events"
+	n_events_read=$((n_events_read + ${#new[@]}))
+	: >"$T/events.new"
+	[ "${#new[@]}" -eq 0 ] || printf '%s\n' "${new[@]}" >"$T/events.new"
+	jq_lines "select((.process_kprobe // .process_lsm).policy_name != \"marker\") | ${1:-$event_line}" "$T/events.new"
+}
+
+# jq_lines EXPRESSION FILE: what jq -r makes of FILE, an object a line. jq takes long to start, so that
+# the one that knows the expression waits for the next time. Not in a pipe or $(), like new_events.
+declare -A jq_in=() jq_out=()
+jq_lines() {
+	local in=${jq_in[$1]:-} out=${jq_out[$1]:-} line
+
+	if [ -z "$in" ]; then
+		mkfifo "$T/jq.${#jq_in[@]}.in" "$T/jq.${#jq_in[@]}.out"
+		exec {in}<>"$T/jq.${#jq_in[@]}.in" {out}<>"$T/jq.${#jq_in[@]}.out"
+		jq --unbuffered -Rr "if . == \"\" then \"\\u0004\" else fromjson | $1 end" <&"$in" >&"$out" 2>&1 &
+		helper_pids+=("$!")
+		jq_in[$1]=$in jq_out[$1]=$out
+	fi
+	{ cat "$2" && echo; } >&"$in" &
+	while IFS= read -r -t 60 -u "$out" line && [ "$line" != $'\004' ]; do
+		printf '%s\n' "$line"
+	done
 }
 
 # check_events WHAT EXPECTED [JQ]: the events since the last call are these, no more and no fewer.
 check_events() {
 	new_events "${3:-}" >"$T/events.lines"
-	check_equal "$1" "$2" "$(cat "$T/events.lines")"
+	check_equal "$1" "$2" "$(<"$T/events.lines")"
 }
 
 enforce() {
