@@ -119,6 +119,13 @@ struct {
 	__type(value, struct revshell_meta);
 } rs_meta __weak SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct revshell_in_force);
+} rs_in_force __weak SEC(".maps");
+
 /* Value: enum policy_mode. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

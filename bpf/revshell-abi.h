@@ -374,6 +374,16 @@ struct revshell_meta {
 	__u32 complete;	   /* 1: every map and link was pinned */
 };
 
+/*
+ * rs_in_force, one element, for daemons only: what tells the next one that the generation in force
+ * is the one it would publish. Written after that is current, so it may be of one before.
+ */
+struct revshell_in_force {
+	__u64 generation;
+	__u64 rules; /* digest of all that was written, keyed by rs_secret */
+	__u64 maps;  /* of the numbers of the maps that it was written to, too */
+};
+
 /* What the iterator over tasks writes: the host, and the rule set in force. */
 struct revshell_host {
 	__u64 mnt_ns;	  /* inode number of the first process's mount namespace */

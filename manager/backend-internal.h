@@ -59,6 +59,7 @@ struct backend {
 		bool complete;
 		bool maps_adopted;
 		bool programs_adopted;
+		bool may_keep; /* the generation in force, until the first set is known */
 		bool active; /* ours are in place */
 		void *bss;   /* of adopted programs */
 		size_t bss_size;

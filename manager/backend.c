@@ -195,6 +195,7 @@ static int take_over(struct backend *b, const struct backend_options *opts, char
 		return -EUCLEAN;
 	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
 		memset(&b->slots[i], 1, offsetof(struct maps_slot, bytes));
+	b->pins.may_keep = b->pins.programs_adopted;
 	if (b->pins.programs_adopted)
 		return backend_pins_adopt(b) < 0 ? -EUCLEAN : 0;
 	return backend_attach_needed(b, NULL, reason);
@@ -217,7 +218,7 @@ static void forget_pins(struct backend *b)
 	if (b->pins.bss)
 		munmap(b->pins.bss, b->pins.bss_size);
 	b->pins.bss = NULL;
-	b->pins.maps_adopted = b->pins.programs_adopted = false;
+	b->pins.maps_adopted = b->pins.programs_adopted = b->pins.may_keep = false;
 	b->generation = 0;
 	memset(b->slots, 0, sizeof(b->slots));
 }
@@ -357,40 +358,112 @@ struct ruleset_options backend_ruleset_options(const struct backend *b)
 	return opts;
 }
 
-int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint64_t *ret_generation)
+static int attach_needed(struct backend *b, const struct ruleset *rs, struct diag *d)
+{
+	_cleanup_free_ char *reason = NULL;
+	int r = backend_attach_needed(b, rs, &reason);
+
+	if (r < 0)
+		diag_error(d, (struct diag_pos){}, "attach-failed", "%s",
+			   reason ? reason : strerror(-r));
+	return r;
+}
+
+/* What of the generation in force tells whether another one would be the same. */
+static int learn_in_force(const struct backend *b, uint64_t rules,
+			  struct revshell_in_force *ret_value)
+{
+	uint64_t maps;
+	int r = maps_digest_inner(&b->outer, b->generation % REVSHELL_SLOTS, &b->secret, &maps);
+
+	if (r < 0)
+		return r;
+	*ret_value = (struct revshell_in_force){b->generation, rules, maps};
+	return 0;
+}
+
+/* Whether the generation that was taken over is what publishing a set would make, to the byte. */
+static bool is_in_force(const struct backend *b, uint64_t rules)
+{
+	struct revshell_in_force noted, found;
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_in_force), &zero, &noted) == 0 &&
+	       learn_in_force(b, rules, &found) == 0 && memcmp(&noted, &found, sizeof(found)) == 0;
+}
+
+/* Where this fails, what was noted before names another generation, and the next daemon publishes.
+ */
+static void note_in_force(const struct backend *b, uint64_t rules)
+{
+	struct revshell_in_force value;
+	uint32_t zero = 0;
+
+	if (learn_in_force(b, rules, &value) == 0)
+		(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_in_force), &zero, &value,
+					  BPF_ANY);
+}
+
+static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
 {
 	_cleanup_close_ int active = -EBADF;
-	_cleanup_free_ char *reason = NULL;
 	uint64_t generation = b->generation + 1;
 	uint32_t slot = generation % REVSHELL_SLOTS;
 	int r;
 
-	if (b->kind != BACKEND_NONE) {
-		r = backend_learn_files(b, rs, d);
-		if (r < 0)
-			return r;
-		r = maps_build(&b->outer, rs, slot, generation, &b->secret, &b->slots[slot], d,
-			       &active);
-		if (r < 0)
-			return r;
-		/* before the rule set that needs them is current, so none of its calls is missed */
-		r = backend_attach_needed(b, rs, &reason);
-		if (r < 0) {
-			diag_error(d, (struct diag_pos){}, "attach-failed", "%s",
-				   reason ? reason : strerror(-r));
-			return r;
-		}
-		r = maps_activate(&b->outer, active);
-		if (r < 0) {
-			diag_error(d, (struct diag_pos){}, "map-failed",
-				   "cannot make the rule set current: %s", strerror(-r));
-			return r;
-		}
+	r = maps_build(&b->outer, rs, slot, generation, &b->secret, &b->slots[slot], d, &active);
+	if (r < 0)
+		return r;
+	/* before the rule set that needs them is current, so none of its calls is missed */
+	r = attach_needed(b, rs, d);
+	if (r < 0)
+		return r;
+	r = maps_activate(&b->outer, active);
+	if (r < 0) {
+		diag_error(d, (struct diag_pos){}, "map-failed",
+			   "cannot make the rule set current: %s", strerror(-r));
+		return r;
 	}
 	b->generation = generation;
+	return 0;
+}
+
+/* Keeps what was taken over where nothing is to change, else publishes. */
+static int put_in_force(struct backend *b, struct ruleset *rs, struct diag *d)
+{
+	bool may_keep = b->pins.may_keep;
+	uint64_t rules;
+	int r;
+
+	b->pins.may_keep = false;
+	r = backend_learn_files(b, rs, d);
+	if (r < 0)
+		return r;
+	r = maps_digest(rs, &b->secret, &rules);
+	if (r < 0)
+		return r;
+	if (may_keep && is_in_force(b, rules))
+		return attach_needed(b, rs, d);
+	r = publish(b, rs, d);
+	if (r == 0)
+		note_in_force(b, rules);
+	return r;
+}
+
+int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint64_t *ret_generation)
+{
+	int r;
+
+	if (b->kind == BACKEND_NONE) {
+		*ret_generation = ++b->generation;
+		return 0;
+	}
+	r = put_in_force(b, rs, d);
+	if (r < 0)
+		return r;
 	/* after the rule set that needed them */
 	backend_pins_sweep(b);
-	*ret_generation = generation;
+	*ret_generation = b->generation;
 	return 0;
 }
 

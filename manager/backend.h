@@ -61,7 +61,8 @@ struct ruleset_options backend_ruleset_options(const struct backend *b);
  * Builds rs beside the current generation and makes it current by one store; when it returns 0 no
  * program can still see the generation before. On error the current generation is untouched.
  * Also learns the kernel's inode and device numbers of rs's exempting paths. Files that are missing
- * are warned about in d.
+ * are warned about in d. The first after a take-over with the same programs keeps the generation in
+ * force, and its number, where all that it was made of is the same.
  */
 int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d,
 		    uint64_t *ret_generation);

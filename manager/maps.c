@@ -23,7 +23,16 @@ struct build {
 	uint32_t slot;
 	uint64_t generation;
 	uint64_t bytes;
+	bool digests; /* nothing is created: what would be written goes into the digest */
+	uint64_t digest;
 };
+
+static void absorb(struct build *b, const void *data, size_t size)
+{
+	const uint64_t key[2] = {b->secret->key[0] ^ b->digest, b->secret->key[1] ^ size};
+
+	b->digest = siphash13(data, size, key);
+}
 
 static int build_error(struct build *b, int r, const char *what, const char *name)
 {
@@ -36,8 +45,11 @@ static int map_new(struct build *b, enum bpf_map_type type, const char *name, ui
 		   uint32_t value_size, size_t n, uint32_t flags, int *ret_fd)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
-	int fd = bpf_map_create(type, name, key_size, value_size, n, &opts);
+	int fd;
 
+	if (b->digests)
+		return 0;
+	fd = bpf_map_create(type, name, key_size, value_size, n, &opts);
 	if (fd < 0)
 		return build_error(b, fd, "create", name);
 	*ret_fd = fd;
@@ -54,6 +66,11 @@ static int map_fill(struct build *b, const char *name, int fd, const void *keys,
 
 	if (n == 0)
 		return 0;
+	if (b->digests) {
+		absorb(b, keys, n * key_size);
+		absorb(b, values, n * value_size);
+		return 0;
+	}
 	r = bpf_map_update_batch(fd, keys, values, &count, &opts);
 	if (r == 0 && count == n)
 		return 0;
@@ -70,8 +87,14 @@ static int map_fill(struct build *b, const char *name, int fd, const void *keys,
 
 static int outer_set(struct build *b, const char *name, int outer, uint32_t index, int inner)
 {
-	int r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
+	int r;
 
+	if (b->digests) {
+		absorb(b, name, strlen(name));
+		absorb(b, &index, sizeof(index));
+		return 0;
+	}
+	r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
 	return r < 0 ? build_error(b, r, "hang in", name) : 0;
 }
 
@@ -417,9 +440,9 @@ static int build_active(struct build *b, int *ret_fd)
 		*cfg = b->rs->hooks[h].cfg;
 		cfg->generation = b->generation;
 		cfg->slot = b->slot;
-		r = bpf_map_update_elem(fd, &h, cfg, BPF_ANY);
+		r = map_fill(b, "rs_hooks", fd, &h, sizeof(h), cfg, sizeof(*cfg), 1);
 		if (r < 0)
-			return build_error(b, r, "fill", "rs_hooks");
+			return r;
 	}
 	r = outer_set(b, "rs_hooks", b->outer->hooks, b->slot, fd);
 	if (r < 0)
@@ -427,6 +450,55 @@ static int build_active(struct build *b, int *ret_fd)
 	b->bytes += REVSHELL_HOOK_MAX * sizeof(*cfg);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+/* All inner maps of a generation; ret_active receives the one that names the slot. */
+static int build_all(struct build *b, int *ret_active)
+{
+	int r;
+
+	r = build_array(b, "rs_rows", b->outer->rows, b->rs->rows, sizeof(*b->rs->rows),
+			b->rs->n_rows);
+	if (r < 0)
+		return r;
+	r = build_array(b, "rs_pages", b->outer->pages, b->rs->pages, sizeof(*b->rs->pages),
+			b->rs->n_pages);
+	if (r < 0)
+		return r;
+	r = build_denials(b);
+	if (r < 0)
+		return r;
+	for (unsigned int parent = 0; parent < 2; parent++) {
+		r = build_paths(b, parent);
+		if (r < 0)
+			return r;
+		r = build_affixes(b, parent, false);
+		if (r < 0)
+			return r;
+		r = build_affixes(b, parent, true);
+		if (r < 0)
+			return r;
+	}
+	for (size_t hook = 0; hook < REVSHELL_HOOK_MAX; hook++) {
+		for (size_t dim = 0; dim < REVSHELL_ADDR_DIMS; dim++) {
+			r = build_trie(b, hook, dim, false);
+			if (r < 0)
+				return r;
+			r = build_trie(b, hook, dim, true);
+			if (r < 0)
+				return r;
+		}
+	}
+	r = build_numbers(b);
+	if (r < 0)
+		return r;
+	r = build_unix(b);
+	if (r < 0)
+		return r;
+	r = build_units(b);
+	if (r < 0)
+		return r;
+	return build_active(b, ret_active);
 }
 
 int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
@@ -442,51 +514,83 @@ int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_
 		.slot = slot,
 		.generation = generation,
 	};
-	int r;
+	int r = build_all(&b, ret_active);
 
-	r = build_array(&b, "rs_rows", outer->rows, rs->rows, sizeof(*rs->rows), rs->n_rows);
-	if (r < 0)
-		return r;
-	r = build_array(&b, "rs_pages", outer->pages, rs->pages, sizeof(*rs->pages), rs->n_pages);
-	if (r < 0)
-		return r;
-	r = build_denials(&b);
-	if (r < 0)
-		return r;
-	for (unsigned int parent = 0; parent < 2; parent++) {
-		r = build_paths(&b, parent);
-		if (r < 0)
-			return r;
-		r = build_affixes(&b, parent, false);
-		if (r < 0)
-			return r;
-		r = build_affixes(&b, parent, true);
-		if (r < 0)
-			return r;
-	}
-	for (size_t hook = 0; hook < REVSHELL_HOOK_MAX; hook++) {
-		for (size_t dim = 0; dim < REVSHELL_ADDR_DIMS; dim++) {
-			r = build_trie(&b, hook, dim, false);
-			if (r < 0)
-				return r;
-			r = build_trie(&b, hook, dim, true);
-			if (r < 0)
-				return r;
-		}
-	}
-	r = build_numbers(&b);
-	if (r < 0)
-		return r;
-	r = build_unix(&b);
-	if (r < 0)
-		return r;
-	r = build_units(&b);
-	if (r < 0)
-		return r;
-	r = build_active(&b, ret_active);
 	if (r < 0)
 		return r;
 	filled->bytes = b.bytes;
+	return 0;
+}
+
+int maps_digest(const struct ruleset *rs, const struct revshell_secret *secret,
+		uint64_t *ret_digest)
+{
+	const struct maps_outer nowhere = {};
+	struct maps_slot nothing = {};
+	struct build b = {
+		.outer = &nowhere,
+		.rs = rs,
+		.secret = secret,
+		.filled = &nothing,
+		.digests = true,
+		.digest = rs->digest,
+	};
+	int r, none;
+
+	absorb(&b, secret, sizeof(*secret));
+	r = build_all(&b, &none);
+	if (r < 0)
+		return r;
+	*ret_digest = b.digest;
+	return 0;
+}
+
+/* The numbers of the maps that hang in n elements of an outer map. */
+static int absorb_inner(struct build *b, int outer, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		uint32_t id = 0;
+		int r = bpf_map_lookup_elem(outer, &i, &id);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		absorb(b, &id, sizeof(id));
+	}
+	return 0;
+}
+
+int maps_digest_inner(const struct maps_outer *outer, uint32_t slot,
+		      const struct revshell_secret *secret, uint64_t *ret_digest)
+{
+	const uint32_t paths = REVSHELL_PATH_INDEX(slot, 0), trie = REVSHELL_TRIE_INDEX(slot, 0, 0);
+	const struct {
+		int outer;
+		uint32_t first;
+		uint32_t n;
+	} all[] = {
+		{outer->active, 0, 1},
+		{outer->hooks, slot, 1},
+		{outer->rows, slot, 1},
+		{outer->pages, slot, 1},
+		{outer->denials, slot, 1},
+		{outer->paths, paths, 2},
+		{outer->prefixes, paths, 2},
+		{outer->postfixes, paths, 2},
+		{outer->cidr4, trie, REVSHELL_HOOK_MAX * REVSHELL_ADDR_DIMS},
+		{outer->cidr6, trie, REVSHELL_HOOK_MAX * REVSHELL_ADDR_DIMS},
+		{outer->numbers, slot, 1},
+		{outer->unix_paths, slot, 1},
+		{outer->units, slot, 1},
+	};
+	struct build b = {.secret = secret};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		int r = absorb_inner(&b, all[i].outer, all[i].first, all[i].n);
+
+		if (r < 0)
+			return r;
+	}
+	*ret_digest = b.digest;
 	return 0;
 }
 

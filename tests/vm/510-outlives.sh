@@ -48,6 +48,24 @@ spec:
       matchActions: [{action: Override, argError: -13}]
 END
 
+# Everybody but one program, whose file is known by its inode.
+EXEMPT=$(copy_probe "$T/bin/exempt")
+policy exempts.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: exempts
+spec:
+  kprobes:
+  - call: security_socket_connect
+    syscall: false
+    args: [{index: 1, type: sockaddr}]
+    selectors:
+    - matchBinaries: [{operator: NotIn, values: ["$EXEMPT"]}]
+      matchArgs: [{index: 1, operator: SPort, values: ["4447"]}]
+      matchActions: [{action: Override, argError: -13}, {action: NoPost}]
+END
+
 # Connects until it is told to stop, on both processors; REVSHELL_STORM=1 leaves them no pause.
 pause=0.1
 [ -z "${REVSHELL_STORM:-}" ] || pause=0
@@ -101,6 +119,11 @@ in_force() {
 	PROBE=$TARGET check_denied "$1: a policy by its own mode" udp4 connect 127.0.0.1 4446
 }
 
+generation() {
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" get-property org.revshell1 /org/revshell1 org.revshell1.Manager Generation
+}
+kept=$(generation)
+
 storm_start
 kill_daemon
 in_force 'killed'
@@ -108,6 +131,7 @@ begin
 start_daemon "$T/policies" || exit 1
 took 'a start that takes over'
 check_match 'it says so' 'Took over' "$T/daemon.log"
+check_equal 'and keeps the generation' "$kept" "$(generation)"
 check_match 'the mode is kept' 'Mode enforce, as before' "$T/daemon.log"
 check_status 'and told' 0 ctl status
 in_force 'taken over'
@@ -119,10 +143,43 @@ done
 in_force 'restarted three times'
 storm_stop 'killed and restarted'
 
+# Kept is only what would be published: not a set whose texts, exempted files or maps are others.
+differs() {
+	check "$1: another generation" test "$(generation)" != "$kept"
+	in_force "$1"
+	kept=$(generation)
+}
+check_equal 'restarted three times: the generation is the same' "$kept" "$(generation)"
+PROBE=$EXEMPT check_allowed 'the exempted program' udp4 connect 127.0.0.1 4447
+PROBE=$TARGET check_denied 'all others' udp4 connect 127.0.0.1 4447
+stop_daemon
+cp "$EXEMPT" "$T/bin/upgrade"
+mv "$T/bin/upgrade" "$EXEMPT"
+PROBE=$EXEMPT check_denied 'a program in place of the exempted one' udp4 connect 127.0.0.1 4447
+begin
+start_daemon "$T/policies" || exit 1
+took 'a start that takes over and publishes'
+differs 'another file'
+PROBE=$EXEMPT check_allowed 'which is exempt now' udp4 connect 127.0.0.1 4447
+stop_daemon
+sed -i 's/4447/4448/' "$T/policies/exempts.yaml"
+start_daemon "$T/policies" || exit 1
+differs 'another port'
+PROBE=$TARGET check_denied 'which is refused now' udp4 connect 127.0.0.1 4448
+PROBE=$TARGET check_allowed 'and the one before is not' udp4 connect 127.0.0.1 4447
+kill_daemon
+bpftool map delete pinned "$layout/map_rs_pages" key $((${kept#t } % 2)) 0 0 0
+start_daemon "$T/policies" || exit 1
+differs 'a map that somebody took out'
+
 ctl policy disable monitored
+kept=$(generation)
 stop_daemon
 PROBE=$TARGET check_allowed 'disabled and stopped: connect' udp4 connect 127.0.0.1 4446
+begin
 start_daemon "$T/policies" || exit 1
+took 'a start that takes over and keeps'
+check_equal 'disabled and taken over: the generation is the same' "$kept" "$(generation)"
 PROBE=$TARGET check_allowed 'disabled and taken over: connect' udp4 connect 127.0.0.1 4446
 check_equal 'and said to be off' 'monitored off off' "$(ctl policy list --no-legend | awk '/^monitored/ { print $1, $2, $3 }')"
 ctl policy mode monitored enforce
