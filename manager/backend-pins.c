@@ -265,7 +265,9 @@ int backend_pins_open(struct backend *b, const char *base)
 		return 0;
 	if (!is_bpffs(base)) {
 		if (asprintf(&b->pins.note,
-			     "%s is not in a BPF file system: enforcement ends with the daemon",
+			     "%s is not in a BPF file system: enforcement ends with the daemon; "
+			     "what "
+			     "helps: mount -t bpf bpf /sys/fs/bpf",
 			     base) < 0)
 			b->pins.note = NULL;
 		return 0;

@@ -53,6 +53,7 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		.dirs = b->manager->dirs,
 		.n_dirs = b->manager->n_dirs,
 		.pin_dir = backend_pin_dir(b->manager->backend),
+		.daemon = true,
 	};
 	sd_bus_message *reply = NULL;
 	int r;

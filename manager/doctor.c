@@ -193,6 +193,76 @@ static int check_lockdown(struct doctor *d)
 	return tell(d, DOCTOR_OK, "lockdown", NULL, "%s", text);
 }
 
+/* Whether a string of that name is in the kernel's BTF: 1, 0 or -errno. */
+static int btf_has(const struct doctor *d, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fclose_ FILE *f = NULL;
+	size_t len = strlen(name) + 1, have = 0, n;
+	char buf[16384];
+
+	if (asprintf(&path, "%s/sys/kernel/btf/vmlinux", d->opts->root) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while ((n = fread(buf + have, 1, sizeof(buf) - have, f)) > 0) {
+		have += n;
+		if (memmem(buf, have, name, len))
+			return 1;
+		/* it may lie across two pieces */
+		n = MIN(have, len - 1);
+		memmove(buf, buf + have - n, n);
+		have = n;
+	}
+	return ferror(f) ? -EIO : 0;
+}
+
+/* The soft limit as the kernel writes it: a number of bytes, or "unlimited". */
+static int read_memlock(const struct doctor *d, char *buf, size_t size)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fclose_ FILE *f = NULL;
+	char line[256], value[32];
+
+	if (asprintf(&path, "%s/proc/self/limits", d->opts->root) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Max locked memory %31s", value) == 1) {
+			snprintf(buf, size, "%s", value);
+			return 0;
+		}
+	return f ? -ENODATA : -errno;
+}
+
+/* Since 5.11 maps are charged to control groups; the function that is looked for came with that. */
+static int check_memlock(struct doctor *d)
+{
+	char value[32];
+	int r;
+
+	if (!d->opts->daemon)
+		return 0;
+	r = btf_has(d, "bpf_ktime_get_coarse_ns");
+	if (r > 0)
+		return tell(d, DOCTOR_OK, "memlock", NULL,
+			    "maps are not charged to RLIMIT_MEMLOCK");
+	if (r == 0)
+		r = read_memlock(d, value, sizeof(value));
+	if (r < 0)
+		return tell(d, DOCTOR_SKIP, "memlock", NULL, "%s", strerror(-r));
+	if (strcmp(value, "unlimited") == 0)
+		return tell(d, DOCTOR_OK, "memlock", NULL, "RLIMIT_MEMLOCK is unlimited");
+	return tell(d, DOCTOR_WARN, "memlock",
+		    "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited",
+		    "RLIMIT_MEMLOCK is %s bytes, and this kernel charges maps to it", value);
+}
+
 static int check_bpffs(struct doctor *d)
 {
 	_cleanup_free_ char *path = NULL;
@@ -322,17 +392,43 @@ int doctor_judge_lock(bool locked, const char *why, doctor_fn fn, void *userdata
 		  userdata);
 }
 
-int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata)
+typedef int (*check_fn)(struct doctor *d);
+
+static int run_checks(struct doctor *d, const check_fn *checks, size_t n)
 {
-	static int (*const checks[])(struct doctor * d) = {
-		check_kernel,  check_btf,      check_lsm,   check_preemption,
-		check_kprobes, check_lockdown, check_bpffs, check_ptrace,
-		check_cmdline, check_policies, check_pins,
-	};
-	struct doctor d = {.opts = opts, .fn = fn, .userdata = userdata};
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(checks) && r >= 0; i++)
-		r = checks[i](&d);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = checks[i](d);
 	return r < 0 ? r : 0;
+}
+
+static int pass_on_cause(const struct doctor_finding *f, void *userdata)
+{
+	const struct doctor *asked = userdata;
+
+	return f->state == DOCTOR_WARN || f->state == DOCTOR_FAIL ? asked->fn(f, asked->userdata)
+								  : 0;
+}
+
+int doctor_causes(const char *root, doctor_fn fn, void *userdata)
+{
+	static const check_fn checks[] = {check_btf, check_lockdown, check_memlock};
+	const struct doctor_options opts = {.root = root, .daemon = true};
+	struct doctor asked = {.fn = fn, .userdata = userdata};
+	struct doctor d = {.opts = &opts, .fn = pass_on_cause, .userdata = &asked};
+
+	return run_checks(&d, checks, ARRAY_SIZE(checks));
+}
+
+int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata)
+{
+	static const check_fn checks[] = {
+		check_kernel,  check_btf,      check_lsm,      check_preemption,
+		check_kprobes, check_lockdown, check_memlock,  check_bpffs,
+		check_ptrace,  check_cmdline,  check_policies, check_pins,
+	};
+	struct doctor d = {.opts = opts, .fn = fn, .userdata = userdata};
+
+	return run_checks(&d, checks, ARRAY_SIZE(checks));
 }

@@ -30,6 +30,7 @@ struct doctor_options {
 	char *const *dirs; /* policy directories */
 	size_t n_dirs;
 	const char *pin_dir; /* NULL: the default */
+	bool daemon;	     /* asked in the daemon, whose limits these are */
 };
 
 /* What to think of a daemon's property Sandbox. */
@@ -37,6 +38,9 @@ int doctor_judge_sandbox(const char *text, doctor_fn fn, void *userdata);
 
 /* why: it cannot be locked, or NULL. */
 int doctor_judge_lock(bool locked, const char *why, doctor_fn fn, void *userdata);
+
+/* Only what keeps programs and maps from being loaded, asked in the daemon. */
+int doctor_causes(const char *root, doctor_fn fn, void *userdata);
 
 /* Looks at everything. Returns 0, or what fn returned. */
 int doctor_run(const struct doctor_options *opts, doctor_fn fn, void *userdata);

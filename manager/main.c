@@ -11,6 +11,7 @@
 
 #include "bus.h"
 #include "config.h"
+#include "doctor.h"
 #include "log.h"
 #include "manager.h"
 #include "mode.h"
@@ -98,6 +99,14 @@ static int setup_loop(struct daemon *d)
 	return r;
 }
 
+static int tell_cause(const struct doctor_finding *f, void *userdata)
+{
+	const struct log *log = userdata;
+
+	log_error(log, "%s: %s; what helps: %s", f->name, f->text, f->hint);
+	return 0;
+}
+
 /* The policies come first: a host must not be left with programs attached and nothing to decide. */
 static int start_manager(struct daemon *d, struct diag *diag, struct policy_set *set)
 {
@@ -133,6 +142,7 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	if (r < 0) {
 		log_error(&d->log, "Failed to open backend %s: %s",
 			  backend_kind_name(d->config.backend), reason ? reason : strerror(-r));
+		(void)doctor_causes("", tell_cause, &d->log);
 		return EXIT_BACKEND;
 	}
 	if (backend_note(backend))

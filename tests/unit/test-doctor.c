@@ -22,7 +22,7 @@ struct host {
 	size_t n;
 };
 
-static void put(const struct host *h, const char *path, const char *text)
+static void put_bytes(const struct host *h, const char *path, const char *bytes, size_t n)
 {
 	char full[256];
 	FILE *f;
@@ -35,9 +35,14 @@ static void put(const struct host *h, const char *path, const char *text)
 	}
 	f = fopen(full, "w");
 	assert_non_null(f);
-	fputs(text, f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
 	fclose(f);
 	(void)chmod(full, 0644);
+}
+
+static void put(const struct host *h, const char *path, const char *text)
+{
+	put_bytes(h, path, text, strlen(text));
 }
 
 static int setup(void **state)
@@ -175,6 +180,55 @@ static void test_policies(void **state)
 	assert_found(h, "pins", DOCTOR_OK, "root's alone", "");
 }
 
+/* A finding of those that tell why nothing could be loaded: its state, or -1 without one. */
+static int cause(struct host *h, const char *name)
+{
+	h->n = 0;
+	assert_int_equal(doctor_causes(h->root, keep, h), 0);
+	for (size_t i = 0; i < h->n; i++)
+		if (strcmp(h->found[i].name, name) == 0)
+			return (int)h->found[i].state;
+	return -1;
+}
+
+#define LIMITS                                                                        \
+	"Limit                     Soft Limit           Hard Limit           Units\n" \
+	"Max locked memory         "
+
+static void test_causes(void **state)
+{
+	static const char function[] = "bpf_ktime_get_coarse_ns";
+	char btf[3 * 16384] = "bpf_ktime_get_coarse_nsx";
+	struct host *h = *state;
+
+	assert_int_equal(cause(h, "btf"), DOCTOR_FAIL);
+	assert_int_equal(cause(h, "memlock"), -1);
+	put(h, "/sys/kernel/btf/vmlinux", btf);
+	assert_int_equal(cause(h, "btf"), -1);
+	assert_int_equal(cause(h, "lockdown"), -1);
+	put(h, "/sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
+	assert_int_equal(cause(h, "lockdown"), DOCTOR_FAIL);
+
+	/* charged to the limit */
+	put(h, "/proc/self/limits", "nothing\n");
+	assert_int_equal(cause(h, "memlock"), -1);
+	put(h, "/proc/self/limits", LIMITS "65536                65536                bytes\n");
+	assert_int_equal(cause(h, "memlock"), DOCTOR_WARN);
+	assert_string_equal(h->found[h->n - 1].text,
+			    "RLIMIT_MEMLOCK is 65536 bytes, and this kernel charges maps to it");
+	put(h, "/proc/self/limits", LIMITS "unlimited            unlimited            bytes\n");
+	assert_int_equal(cause(h, "memlock"), -1);
+
+	/* or not, wherever in the file that stands */
+	put(h, "/proc/self/limits", LIMITS "65536                65536                bytes\n");
+	for (size_t at = 16384 - sizeof(function) - 1; at <= 16384; at++) {
+		memset(btf, 'x', sizeof(btf));
+		memcpy(btf + at, function, sizeof(function));
+		put_bytes(h, "/sys/kernel/btf/vmlinux", btf, sizeof(btf));
+		assert_int_equal(cause(h, "memlock"), -1);
+	}
+}
+
 static int stop(const struct doctor_finding *f, void *userdata)
 {
 	return -ECANCELED;
@@ -196,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lsm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_causes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
 	};
 
