@@ -46,17 +46,20 @@ static int on_finding(const struct doctor_finding *f, void *userdata)
 	return 0;
 }
 
+/* What this process cannot see for itself: the daemon's limits, and what its policies close. */
+static bool daemon_knows(const char *name)
+{
+	return strcmp(name, "memlock") == 0 || strcmp(name, "management") == 0;
+}
+
 /* Another host is looked at by the daemon there. */
-static int ask_host(struct ctl *c, struct report *report)
+static int ask_diagnose(struct ctl *c, struct report *report)
 {
 	const char *action = "diagnose the host", *word;
 	sd_bus_message *m = NULL, *reply = NULL;
 	struct doctor_finding f;
 	int r;
 
-	r = ctl_connect(c, action);
-	if (r != 0)
-		return r;
 	r = ctl_new_call(c, NULL, "Diagnose", &m);
 	r = ctl_call(c, action, m, r, &reply);
 	if (r != 0)
@@ -64,6 +67,8 @@ static int ask_host(struct ctl *c, struct report *report)
 	r = sd_bus_message_enter_container(reply, 'a', "(ssss)");
 	while (r >= 0 &&
 	       (r = sd_bus_message_read(reply, "(ssss)", &word, &f.name, &f.text, &f.hint)) > 0) {
+		if (!c->host && !daemon_knows(f.name))
+			continue;
 		for (f.state = DOCTOR_OK; f.state < DOCTOR_SKIP; f.state++)
 			if (strcmp(word, doctor_state_name(f.state)) == 0)
 				break;
@@ -71,6 +76,13 @@ static int ask_host(struct ctl *c, struct report *report)
 	}
 	sd_bus_message_unref(reply);
 	return r < 0 ? ctl_fail_reply(action, r) : 0;
+}
+
+static int ask_host(struct ctl *c, struct report *report)
+{
+	int r = ctl_connect(c, "diagnose the host");
+
+	return r != 0 ? r : ask_diagnose(c, report);
 }
 
 static int look_here(struct report *report)
@@ -126,6 +138,8 @@ static int ask_daemon(struct ctl *c, struct report *report)
 		r = doctor_judge_lock(
 			s.locked, s.can_lock ? NULL : "it takes a backend that denies, and pins",
 			on_finding, report);
+	if (r >= 0 && !c->host)
+		r = ask_diagnose(c, report);
 	if (r >= 0 && *s.reload_error)
 		r = on_finding(&(struct doctor_finding){DOCTOR_FAIL, "reload", s.reload_error,
 							"the rule set before it is in force"},

@@ -4,6 +4,7 @@
 
 #include "bus-internal.h"
 #include "doctor.h"
+#include "plane.h"
 
 static int on_finding(const struct doctor_finding *f, void *userdata)
 {
@@ -34,6 +35,17 @@ static int find_sandbox(const struct manager *m, sd_bus_message *reply)
 	_cleanup_free_ char *text = describe_sandbox(m);
 
 	return text ? doctor_judge_sandbox(text, on_finding, reply) : -ENOMEM;
+}
+
+static int find_plane(const struct manager *m, sd_bus_message *reply)
+{
+	struct diag d = {};
+	int r = plane_check(manager_current(m)->rs, "", &d);
+
+	if (r >= 0)
+		r = doctor_judge_plane(&d, on_finding, reply);
+	diag_done(&d);
+	return r;
 }
 
 int bus_property_sandbox(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -71,6 +83,8 @@ int bus_method_diagnose(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = doctor_judge_lock(backend_is_locked(b->manager->backend),
 				      backend_why_no_lock(b->manager->backend), on_finding, reply);
+	if (r >= 0)
+		r = find_plane(b->manager, reply);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return bus_send_and_unref(reply, r);

@@ -392,6 +392,23 @@ int doctor_judge_lock(bool locked, const char *why, doctor_fn fn, void *userdata
 		  userdata);
 }
 
+int doctor_judge_plane(const struct diag *d, doctor_fn fn, void *userdata)
+{
+	struct doctor_finding f = {DOCTOR_OK, "management",
+				   "the ways to the bus and to ssh are open", ""};
+	int r = 0;
+
+	if (!d->n_items)
+		return fn(&f, userdata);
+	f.state = DOCTOR_WARN;
+	f.hint = "let a selector before that one match it, with NoPost alone as its action";
+	for (size_t i = 0; i < d->n_items && r >= 0; i++) {
+		f.text = d->items[i].message;
+		r = fn(&f, userdata);
+	}
+	return r;
+}
+
 typedef int (*check_fn)(struct doctor *d);
 
 static int run_checks(struct doctor *d, const check_fn *checks, size_t n)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "diag.h"
+
 enum doctor_state {
 	DOCTOR_OK,
 	DOCTOR_WARN, /* less than there could be */
@@ -38,6 +40,9 @@ int doctor_judge_sandbox(const char *text, doctor_fn fn, void *userdata);
 
 /* why: it cannot be locked, or NULL. */
 int doctor_judge_lock(bool locked, const char *why, doctor_fn fn, void *userdata);
+
+/* What plane_check() says of the policies in force. */
+int doctor_judge_plane(const struct diag *d, doctor_fn fn, void *userdata);
 
 /* Only what keeps programs and maps from being loaded, asked in the daemon. */
 int doctor_causes(const char *root, doctor_fn fn, void *userdata);

@@ -587,8 +587,10 @@ int manager_apply(struct manager *m, const struct manager_transaction *t,
 		keep_overrides(m, overrides, n_overrides);
 		manager_overrides_free(overrides, n_overrides);
 	}
-	if (!t->dry_run)
+	if (!t->dry_run) {
+		log_diag(m->log, d);
 		log_transaction(&w, who, r);
+	}
 	if (r >= 0 && t->ret_generation)
 		*t->ret_generation = manager_current(m)->number;
 	work_done(&w);

@@ -11,6 +11,7 @@
 #include "manager-internal.h"
 #include "messages.h"
 #include "mode.h"
+#include "plane.h"
 
 #define ERROR_LINES 100 /* of one failed reload that are kept */
 
@@ -366,6 +367,9 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	r = manager_check_lock(m, rs, d);
 	if (r < 0)
 		return r;
+	r = plane_check(rs, "", d);
+	if (r < 0)
+		return r;
 	/* From here on set is empty. Whatever can fail comes before the store that publishes. */
 	counts = carry_counts(manager_current(m), rs);
 	times = carry_times(manager_current(m), rs);
@@ -466,6 +470,18 @@ int manager_reload(struct manager *m, const struct manager_who *who, struct diag
 	return r;
 }
 
+/* Not at start, where the policies were just put in force with these warnings. */
+static void log_plane(const struct manager *m, const struct manager_who *who)
+{
+	const struct manager_generation *g = manager_current(m);
+	struct diag d = {};
+
+	if (g && m->mode == REVSHELL_MODE_ENFORCE && strcmp(who->via, "start") != 0 &&
+	    plane_check(g->rs, "", &d) == 0)
+		log_diag(m->log, &d);
+	diag_done(&d);
+}
+
 int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadline_ns,
 		     const struct manager_who *who)
 {
@@ -494,6 +510,7 @@ int manager_put_mode(struct manager *m, enum revshell_mode mode, uint64_t deadli
 	if (mode == REVSHELL_MODE_ENFORCE && backend_get_kind(m->backend) == BACKEND_NONE)
 		log_warning(m->log, "Mode enforce has no effect: backend none reaches no kernel");
 	log_degraded(m);
+	log_plane(m, who);
 	properties_changed(m, MANAGER_MODE);
 	return 0;
 }
@@ -615,6 +632,8 @@ int manager_validate(const struct manager *m, const char *text, size_t size, con
 	r = policy_load_text(text, size, origin, &opts, d, &set);
 	if (r >= 0)
 		r = ruleset_compile(&set, &ropts, NULL, d, &rs);
+	if (r >= 0)
+		r = plane_check(rs, "", d);
 	policy_set_done(&set);
 	return r;
 }

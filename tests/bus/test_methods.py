@@ -84,9 +84,42 @@ class Properties(BusTest):
         self.assertEqual(self.get("Mode"), "enforce")
 
 
+# Closes the bus to everybody, were it enforced.
+NO_BUS = """apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: no-bus
+spec:
+  lsmhooks:
+  - hook: socket_accept
+    args: [{index: 0, type: socket}]
+    selectors:
+    - matchArgs: [{index: 0, operator: Family, values: [AF_UNIX]}]
+      matchActions: [{action: Override, argError: -13}]
+"""
+
+
 class Modes(BusTest):
     daemon = FAKE
     args = ["--backend=lsm"]
+
+    @unittest.skipUnless(os.path.exists("/usr/bin/dbus-daemon"), "of other programs nothing is said")
+    def test_management(self):
+        text = "could not accept on the bus's socket: denied by policy no-bus"
+
+        def told():
+            return [s for s in self.log().splitlines() if text in s]
+        found = self.call("ValidatePolicy", "s", NO_BUS)[0]
+        self.assertEqual({(d[0], d[1], d[2], d[3]) for d in found}, {("warning", 10, 7, "plane-closed")})
+        self.assertEqual(told(), [])
+        self.write("no-bus.yaml", NO_BUS)
+        self.call("Reload", "a{sv}", "0")
+        n = len(wait_for("the log", told))
+        self.call("SetEnforce", "b", "true")
+        wait_for("the log", lambda: len(told()) == 2 * n)
+        found = [f for f in self.call("Diagnose")[0] if f[1] == "management"]
+        self.assertEqual([f[0] for f in found], ["warn"] * n)
+        self.assertIn(text, found[0][2])
 
     def test_set_enforce(self):
         self.call("SetEnforce", "b", "true")
@@ -164,6 +197,8 @@ class Modes(BusTest):
         self.assertEqual(found["policies"][0], "ok", found["policies"])
         r = self.ctl("doctor", "--json=short")
         self.assertIn("mode monitor", r.out)
+        self.assertEqual(found["management"][0], "ok", found["management"])
+        self.assertIn('"management"', r.out)
 
     def test_stop(self):
         self.call("Stop", "b", "true")

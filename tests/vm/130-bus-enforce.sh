@@ -111,4 +111,24 @@ END
 python3 -S -E "$T/written.py" "$TREE/dbus/org.revshell1.xml" | sort >"$T/written"
 check 'the interface is written down' test "$(wc -l <"$T/written")" -gt 15
 check 'busctl introspect shows what is written down, and nothing else' diff "$T/written" "$T/shown"
+
+# What would close the bus, were it enforced, is told and not refused.
+policy no-bus.yaml <<END
+apiVersion: cilium.io/v1alpha1
+kind: TracingPolicy
+metadata:
+  name: no-bus
+spec:
+  lsmhooks:
+  - hook: socket_accept
+    args: [{index: 0, type: socket}]
+    selectors:
+    - matchArgs: [{index: 0, operator: Family, values: [AF_UNIX]}]
+      matchActions: [{action: Override, argError: -13}]
+END
+reload
+check_match 'a policy that closes the bus: a warning' "dbus.* could not accept on the bus's socket: denied by policy no-bus" \
+	"$T/daemon.log"
+ctl doctor >"$T/doctor.out"
+check_match 'which doctor repeats' 'warn\] management: .*no-bus' "$T/doctor.out"
 finish
