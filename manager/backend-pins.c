@@ -266,8 +266,7 @@ int backend_pins_open(struct backend *b, const char *base)
 	if (!is_bpffs(base)) {
 		if (asprintf(&b->pins.note,
 			     "%s is not in a BPF file system: enforcement ends with the daemon; "
-			     "what "
-			     "helps: mount -t bpf bpf /sys/fs/bpf",
+			     "what helps: mount -t bpf bpf /sys/fs/bpf",
 			     base) < 0)
 			b->pins.note = NULL;
 		return 0;
