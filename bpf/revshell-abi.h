@@ -380,8 +380,7 @@ struct revshell_meta {
  */
 struct revshell_in_force {
 	__u64 generation;
-	__u64 rules; /* digest of all that was written, keyed by rs_secret */
-	__u64 maps;  /* of the numbers of the maps that it was written to, too */
+	__u64 digest; /* of all that was written, and of the maps' numbers; keyed by rs_secret */
 };
 
 /* What the iterator over tasks writes: the host, and the rule set in force. */

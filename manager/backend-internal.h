@@ -60,8 +60,8 @@ struct backend {
 		bool maps_adopted;
 		bool programs_adopted;
 		bool may_keep; /* the generation in force, until the first set is known */
-		bool active; /* ours are in place */
-		void *bss;   /* of adopted programs */
+		bool active;   /* ours are in place */
+		void *bss;     /* of adopted programs */
 		size_t bss_size;
 	} pins;
 	struct maps_outer outer;

@@ -369,37 +369,35 @@ static int attach_needed(struct backend *b, const struct ruleset *rs, struct dia
 	return r;
 }
 
-/* What of the generation in force tells whether another one would be the same. */
-static int learn_in_force(const struct backend *b, uint64_t rules,
+/* What tells of the generation in force whether rs would make the same, to the byte. */
+static int learn_in_force(const struct backend *b, const struct ruleset *rs,
 			  struct revshell_in_force *ret_value)
 {
-	uint64_t maps;
-	int r = maps_digest_inner(&b->outer, b->generation % REVSHELL_SLOTS, &b->secret, &maps);
+	uint64_t digest;
+	int r = maps_digest(&b->outer, rs, b->generation % REVSHELL_SLOTS, &b->secret, &digest);
 
 	if (r < 0)
 		return r;
-	*ret_value = (struct revshell_in_force){b->generation, rules, maps};
+	*ret_value = (struct revshell_in_force){b->generation, digest};
 	return 0;
 }
 
-/* Whether the generation that was taken over is what publishing a set would make, to the byte. */
-static bool is_in_force(const struct backend *b, uint64_t rules)
+static bool is_in_force(const struct backend *b, const struct ruleset *rs)
 {
 	struct revshell_in_force noted, found;
 	uint32_t zero = 0;
 
 	return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_in_force), &zero, &noted) == 0 &&
-	       learn_in_force(b, rules, &found) == 0 && memcmp(&noted, &found, sizeof(found)) == 0;
+	       learn_in_force(b, rs, &found) == 0 && memcmp(&noted, &found, sizeof(found)) == 0;
 }
 
-/* Where this fails, what was noted before names another generation, and the next daemon publishes.
- */
-static void note_in_force(const struct backend *b, uint64_t rules)
+/* Where this fails, what was noted before names another generation: the next daemon publishes. */
+static void note_in_force(const struct backend *b, const struct ruleset *rs)
 {
 	struct revshell_in_force value;
 	uint32_t zero = 0;
 
-	if (learn_in_force(b, rules, &value) == 0)
+	if (learn_in_force(b, rs, &value) == 0)
 		(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_in_force), &zero, &value,
 					  BPF_ANY);
 }
@@ -432,21 +430,17 @@ static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
 static int put_in_force(struct backend *b, struct ruleset *rs, struct diag *d)
 {
 	bool may_keep = b->pins.may_keep;
-	uint64_t rules;
 	int r;
 
 	b->pins.may_keep = false;
 	r = backend_learn_files(b, rs, d);
 	if (r < 0)
 		return r;
-	r = maps_digest(rs, &b->secret, &rules);
-	if (r < 0)
-		return r;
-	if (may_keep && is_in_force(b, rules))
+	if (may_keep && is_in_force(b, rs))
 		return attach_needed(b, rs, d);
 	r = publish(b, rs, d);
 	if (r == 0)
-		note_in_force(b, rules);
+		note_in_force(b, rs);
 	return r;
 }
 

@@ -85,6 +85,16 @@ static int map_fill(struct build *b, const char *name, int fd, const void *keys,
 	return 0;
 }
 
+/* The number of the map that hangs in an element: to read the map takes CAP_SYS_ADMIN. */
+static int absorb_inner(struct build *b, int outer, uint32_t index)
+{
+	uint32_t id = 0;
+	int r = bpf_map_lookup_elem(outer, &index, &id);
+
+	absorb(b, &id, sizeof(id));
+	return r;
+}
+
 static int outer_set(struct build *b, const char *name, int outer, uint32_t index, int inner)
 {
 	int r;
@@ -92,7 +102,7 @@ static int outer_set(struct build *b, const char *name, int outer, uint32_t inde
 	if (b->digests) {
 		absorb(b, name, strlen(name));
 		absorb(b, &index, sizeof(index));
-		return 0;
+		return absorb_inner(b, outer, index);
 	}
 	r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
 	return r < 0 ? build_error(b, r, "hang in", name) : 0;
@@ -522,16 +532,16 @@ int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_
 	return 0;
 }
 
-int maps_digest(const struct ruleset *rs, const struct revshell_secret *secret,
-		uint64_t *ret_digest)
+int maps_digest(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
+		const struct revshell_secret *secret, uint64_t *ret_digest)
 {
-	const struct maps_outer nowhere = {};
 	struct maps_slot nothing = {};
 	struct build b = {
-		.outer = &nowhere,
+		.outer = outer,
 		.rs = rs,
 		.secret = secret,
 		.filled = &nothing,
+		.slot = slot,
 		.digests = true,
 		.digest = rs->digest,
 	};
@@ -539,57 +549,10 @@ int maps_digest(const struct ruleset *rs, const struct revshell_secret *secret,
 
 	absorb(&b, secret, sizeof(*secret));
 	r = build_all(&b, &none);
+	if (r == 0)
+		r = absorb_inner(&b, outer->active, 0);
 	if (r < 0)
 		return r;
-	*ret_digest = b.digest;
-	return 0;
-}
-
-/* The numbers of the maps that hang in n elements of an outer map. */
-static int absorb_inner(struct build *b, int outer, uint32_t first, uint32_t n)
-{
-	for (uint32_t i = first; i < first + n; i++) {
-		uint32_t id = 0;
-		int r = bpf_map_lookup_elem(outer, &i, &id);
-
-		if (r < 0 && r != -ENOENT)
-			return r;
-		absorb(b, &id, sizeof(id));
-	}
-	return 0;
-}
-
-int maps_digest_inner(const struct maps_outer *outer, uint32_t slot,
-		      const struct revshell_secret *secret, uint64_t *ret_digest)
-{
-	const uint32_t paths = REVSHELL_PATH_INDEX(slot, 0), trie = REVSHELL_TRIE_INDEX(slot, 0, 0);
-	const struct {
-		int outer;
-		uint32_t first;
-		uint32_t n;
-	} all[] = {
-		{outer->active, 0, 1},
-		{outer->hooks, slot, 1},
-		{outer->rows, slot, 1},
-		{outer->pages, slot, 1},
-		{outer->denials, slot, 1},
-		{outer->paths, paths, 2},
-		{outer->prefixes, paths, 2},
-		{outer->postfixes, paths, 2},
-		{outer->cidr4, trie, REVSHELL_HOOK_MAX * REVSHELL_ADDR_DIMS},
-		{outer->cidr6, trie, REVSHELL_HOOK_MAX * REVSHELL_ADDR_DIMS},
-		{outer->numbers, slot, 1},
-		{outer->unix_paths, slot, 1},
-		{outer->units, slot, 1},
-	};
-	struct build b = {.secret = secret};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		int r = absorb_inner(&b, all[i].outer, all[i].first, all[i].n);
-
-		if (r < 0)
-			return r;
-	}
 	*ret_digest = b.digest;
 	return 0;
 }

@@ -51,16 +51,12 @@ int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_
 	       struct diag *d, int *ret_active);
 
 /*
- * A digest of all that maps_build() would write of rs under secret, but for slot and generation.
- * Names and texts of the policies are part of it: a generation's number stands for them too.
+ * A digest of all that maps_build() writes of rs into a slot under secret, but for the generation's
+ * number, and of which maps it hangs there, the current one included. Names and texts of the
+ * policies are part of it: a generation's number stands for them too. 0 or -errno.
  */
-int maps_digest(const struct ruleset *rs, const struct revshell_secret *secret,
-		uint64_t *ret_digest);
-
-/* And of which maps hang in a slot, the current one's. They cannot be read without CAP_SYS_ADMIN.
- */
-int maps_digest_inner(const struct maps_outer *outer, uint32_t slot,
-		      const struct revshell_secret *secret, uint64_t *ret_digest);
+int maps_digest(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
+		const struct revshell_secret *secret, uint64_t *ret_digest);
 
 /* One store; waits until no program run can still see the generation before. */
 int maps_activate(const struct maps_outer *outer, int active);

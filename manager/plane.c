@@ -11,6 +11,9 @@
 #include "macro.h"
 #include "simulate-facts.h"
 
+static const char daemon_path[] = REVSHELL_SBINDIR "/revshelld";
+static const char client_path[] = REVSHELL_BINDIR "/revshellctl";
+
 #define BUS_SOCKET "/run/dbus/system_bus_socket"
 
 /* Words of a call, as of revshellctl simulate. Of dbus-daemon's user the name alone is known. */
@@ -29,8 +32,8 @@ static const struct way {
 	const char *what;
 	const char *told[SIM_WORD_MAX];
 } ways[] = {
-	{"connect to the bus", {[SIM_WORD_EXE] = REVSHELL_SBINDIR "/revshelld", TO_BUS}},
-	{"connect to the bus", {[SIM_WORD_EXE] = REVSHELL_BINDIR "/revshellctl", TO_BUS}},
+	{"connect to the bus", {[SIM_WORD_EXE] = daemon_path, TO_BUS}},
+	{"connect to the bus", {[SIM_WORD_EXE] = client_path, TO_BUS}},
 	{"connect to the bus", {[SIM_WORD_EXE] = "/usr/lib/systemd/systemd", TO_BUS}},
 	{"listen on the bus's socket",
 	 {[SIM_WORD_EXE] = "/usr/lib/systemd/systemd", ON_BUS("listen")}},

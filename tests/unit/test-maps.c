@@ -25,12 +25,47 @@ static struct ruleset *compile(const char *selectors, const struct ruleset_optio
 	return rs;
 }
 
-static uint64_t digest(const struct ruleset *rs, const struct revshell_secret *s)
+/* An element of an outer map, by descriptor and index, has the map of this number. */
+static uint32_t replaced_fd, replaced_index = UINT32_MAX;
+
+int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *ret_value);
+int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *ret_value)
+{
+	uint32_t index, id;
+
+	memcpy(&index, key, sizeof(index));
+	id = 1000 * (uint32_t)fd + index;
+	if ((uint32_t)fd == replaced_fd && index == replaced_index)
+		id = 77;
+	memcpy(ret_value, &id, sizeof(id));
+	return 0;
+}
+
+static const struct maps_outer outer = {.active = 1,
+					.hooks = 2,
+					.rows = 3,
+					.pages = 4,
+					.denials = 5,
+					.paths = 6,
+					.prefixes = 7,
+					.postfixes = 8,
+					.cidr4 = 9,
+					.cidr6 = 10,
+					.numbers = 11,
+					.unix_paths = 12,
+					.units = 13};
+
+static uint64_t digest_in(const struct ruleset *rs, const struct revshell_secret *s, uint32_t slot)
 {
 	uint64_t value = 0;
 
-	assert_int_equal(maps_digest(rs, s, &value), 0);
+	assert_int_equal(maps_digest(&outer, rs, slot, s, &value), 0);
 	return value;
+}
+
+static uint64_t digest(const struct ruleset *rs, const struct revshell_secret *s)
+{
+	return digest_in(rs, s, 0);
 }
 
 #define DENY "      matchActions: [{action: Override, argError: -13}]\n"
@@ -131,13 +166,36 @@ static void test_host(void **state)
 	ruleset_free(there);
 }
 
+/* Somebody hung another map into an outer one, or another slot is in force. */
+static void test_maps(void **state)
+{
+	const struct ruleset_options opts = {};
+	struct ruleset *rs = compile(NOT_IN, &opts);
+	const int used[] = {outer.active, outer.hooks,	 outer.rows,
+			    outer.pages,  outer.denials, outer.paths};
+	uint64_t before = digest(rs, &secret);
+
+	assert_int_not_equal(before, digest_in(rs, &secret, 1));
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
+		replaced_fd = (uint32_t)used[i];
+		replaced_index = 0;
+		assert_int_not_equal(before, digest(rs, &secret));
+		/* of the other slot */
+		replaced_index = 1;
+		if (used[i] != outer.paths)
+			assert_int_equal(before, digest(rs, &secret));
+	}
+	replaced_index = UINT32_MAX;
+	assert_int_equal(before, digest(rs, &secret));
+	ruleset_free(rs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same),
-		cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_same), cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_text), cmocka_unit_test(test_host),
+		cmocka_unit_test(test_maps),
 	};
 
 	return cmocka_run_group_tests_name("maps", tests, NULL, NULL);
