@@ -10,6 +10,7 @@
 struct revshell_bpf;
 
 #define BACKEND_MAX_LINKS 128
+#define BACKEND_MAX_MAPS  64
 
 /* A program and the kernel hook that it serves. */
 struct backend_program {
@@ -42,14 +43,23 @@ extern const struct backend_ops backend_ops_lsm;
 extern const struct backend_ops backend_ops_fmod_ret;
 extern const struct backend_ops backend_ops_kprobe;
 
+/* A map of the main object's, by a descriptor of our own. */
+struct backend_map {
+	char name[32];
+	int fd;
+	bool is_kept; /* across daemons */
+};
+
 struct backend {
 	enum backend_kind kind;
 	const struct backend_ops *ops;
 	bool have_task_storage;
 	bool have_socket_cookie;
 	bool have_sock_from_file;
-	struct revshell_bpf *skel;
-	struct revshell_selftest *selftest_area; /* of the verdict programs in force */
+	struct revshell_bpf *skel; /* the main object, until the start is over */
+	struct backend_map maps[BACKEND_MAX_MAPS];
+	size_t n_maps;
+	struct revshell_selftest *selftest_area; /* of the verdict programs, as long as skel */
 	struct backend_pins {
 		char *base; /* NULL: nothing is pinned */
 		char *dir;
@@ -75,7 +85,7 @@ struct backend {
 		int socket;
 		bool attached[BACKEND_MAX_LINKS]; /* by it */
 	} loader;
-	struct revshell_bpf *extra[BACKEND_MAX_LINKS]; /* objects of programs loaded on demand */
+	struct revshell_bpf *lock_skel; /* the lock's programs, until all are attached */
 	struct ring_buffer *ring;
 	uint64_t generation; /* current one; 0: none yet */
 	struct revshell_mode_value mode;
@@ -136,6 +146,22 @@ int backend_attach_here(struct backend *b, size_t i, char **reason);
 /* Whether a program is attached, by whichever process. */
 bool backend_program_is_attached(const struct backend *b, size_t i);
 
+/* Of the programs that this daemon was built with. */
+uint64_t backend_object_hash(void);
+
+/* backend-maps.c: takes descriptors of the main object's maps that outlive it. */
+int backend_maps_keep(struct backend *b);
+void backend_maps_forget(struct backend *b);
+
+/* The descriptor of a map, "bss" being the programs' variables. -ENOENT: there is none. */
+int backend_map(const struct backend *b, const char *name);
+
+/*
+ * Once all is attached that always is: libbpf keeps all programs' instructions and types, some
+ * megabytes that only opening it anew asks for.
+ */
+void backend_release_object(struct backend *b);
+
 /* backend-loader.c */
 int backend_loader_attach(struct backend *b, size_t i, char **reason);
 /* Has it put back pins that are gone. */
@@ -143,7 +169,6 @@ int backend_loader_repair(struct backend *b);
 void backend_loader_done(struct backend *b);
 
 /* backend-pins.c. The descriptors of the maps that are kept across daemons come from there. */
-uint64_t backend_object_hash(void);
 
 /* Looks for pins below base. 0, or -errno: they cannot be looked at, or are not ours alone. */
 int backend_pins_open(struct backend *b, const char *base);

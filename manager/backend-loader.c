@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A process that loads, attaches and pins programs on demand, so that the daemon, which others talk
- * to, need not be able to. It is forked from the daemon and holds the same state; all it is ever
- * told is a program's number, and all it says is what became of it.
+ * to, need not be able to. It is forked from the daemon and holds the same state, policies apart;
+ * all it is ever told is a program's number, and all it says is what became of it.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -38,6 +39,7 @@ static void serve(struct backend *b, int socket)
 					      : backend_attach_here(b, i, &reason);
 		if (reason)
 			strncpy(a.reason, reason, sizeof(a.reason) - 1);
+		malloc_trim(0); /* what loading took */
 		if (send(socket, &a, sizeof(a), MSG_NOSIGNAL) < 0)
 			break;
 	}
@@ -54,6 +56,7 @@ static _Noreturn void run_loader(struct backend *b, int socket, pid_t daemon,
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != daemon)
 		_exit(1);
 	sandbox_close_others(socket, "anon_inode:bpf");
+	malloc_trim(0);
 	r = sandbox_enter(b->kind == BACKEND_KPROBE ? SANDBOX_PROBER : SANDBOX_LOADER, mode, &step);
 	if (send(socket, &r, sizeof(r), MSG_NOSIGNAL) < 0 || r < 0)
 		_exit(1);
@@ -61,24 +64,30 @@ static _Noreturn void run_loader(struct backend *b, int socket, pid_t daemon,
 	_exit(0);
 }
 
-int backend_confine(struct backend *b, enum sandbox_mode mode)
+int backend_confine(struct backend *b, enum sandbox_mode mode, void (*forget)(void *userdata),
+		    void *userdata)
 {
 	int ends[2], r;
 	int32_t status;
 	pid_t pid;
 
-	if (b->kind == BACKEND_NONE || mode == SANDBOX_OFF)
+	if (b->kind == BACKEND_NONE)
 		return 0;
 	/* what a reload asks of the kernel by iterators, so that none has to be attached then */
 	r = backend_files_prepare(b);
 	if (r < 0)
 		return r;
+	backend_release_object(b);
+	if (mode == SANDBOX_OFF)
+		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	r = getpid();
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		forget(userdata);
 		run_loader(b, ends[1], r, mode);
+	}
 	r = pid < 0 ? -errno : 0;
 	close(ends[1]);
 	if (r == 0 && recv(ends[0], &status, sizeof(status), 0) == sizeof(status))

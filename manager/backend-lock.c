@@ -122,7 +122,7 @@ static int put_file(int map, const struct revshell_file_id *id, uint32_t flags)
 static int learn(struct backend *b, struct revshell_lock *lock)
 {
 	struct revshell_file_id ids[MAX_FILES];
-	int map = bpf_map__fd(b->skel->maps.rs_lock_files), r;
+	int map = backend_map(b, "rs_lock_files"), r;
 	struct files f = {};
 
 	r = add_code(&f);
@@ -142,7 +142,7 @@ static int put_lock(struct backend *b, const struct revshell_lock *lock)
 {
 	uint32_t zero = 0;
 
-	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_lock), &zero, lock, BPF_ANY);
+	return bpf_map_update_elem(backend_map(b, "rs_lock"), &zero, lock, BPF_ANY);
 }
 
 const char *backend_why_no_lock(const struct backend *b)
@@ -217,7 +217,7 @@ int backend_hold(struct backend *b, const char *name, const char *text)
 	uint64_t hash = held_hash(b, text);
 
 	held_key(&key, name);
-	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_held), &key, &hash, BPF_ANY);
+	return bpf_map_update_elem(backend_map(b, "rs_held"), &key, &hash, BPF_ANY);
 }
 
 int backend_holds(struct backend *b, const char *name, const char *text)
@@ -227,14 +227,14 @@ int backend_holds(struct backend *b, const char *name, const char *text)
 	int r;
 
 	held_key(&key, name);
-	r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_held), &key, &hash);
+	r = bpf_map_lookup_elem(backend_map(b, "rs_held"), &key, &hash);
 	return r < 0 ? r : hash == held_hash(b, text);
 }
 
 int backend_each_held(struct backend *b, backend_held_fn fn, void *userdata)
 {
 	struct revshell_override_key key, *previous = NULL;
-	int fd = bpf_map__fd(b->skel->maps.rs_held), r = 0;
+	int fd = backend_map(b, "rs_held"), r = 0;
 
 	while (r >= 0 && bpf_map_get_next_key(fd, previous, &key) == 0) {
 		previous = &key;

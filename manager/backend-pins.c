@@ -27,19 +27,6 @@ static int pin_path(char *buf, size_t size, const char *dir, const char *kind, c
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-/* 64-bit FNV-1a of the programs that this daemon was built with. */
-uint64_t backend_object_hash(void)
-{
-	const unsigned char *bytes;
-	uint64_t h = 0xcbf29ce484222325ULL;
-	size_t n = 0;
-
-	bytes = revshell_bpf__elf_bytes(&n);
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ bytes[i]) * 0x100000001b3ULL;
-	return h;
-}
-
 /* Removes a folder of pins with all that is in it; one that is not there is as good. */
 static int remove_folder(const char *path)
 {
@@ -143,9 +130,8 @@ static void mark_all_incomplete(const struct backend *b, const char *base)
 	DIR *d;
 
 	if (b) {
-		if (b->skel)
-			(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_meta), &zero, &meta,
-						  BPF_ANY);
+		if (b->n_maps)
+			(void)bpf_map_update_elem(backend_map(b, "rs_meta"), &zero, &meta, BPF_ANY);
 		return;
 	}
 	d = opendir(base);
@@ -393,7 +379,7 @@ static int write_meta(struct backend *b)
 	};
 	__u32 zero = 0;
 
-	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_meta), &zero, &meta, BPF_ANY);
+	return bpf_map_update_elem(backend_map(b, "rs_meta"), &zero, &meta, BPF_ANY);
 }
 
 static int pin_links(struct backend *b, const char *dir)
@@ -409,7 +395,7 @@ static int pin_links(struct backend *b, const char *dir)
 
 static int pin_bss(struct backend *b, const char *dir)
 {
-	return pin_fd(dir, "", "bss", bpf_map__fd(b->skel->maps.bss));
+	return pin_fd(dir, "", "bss", backend_map(b, "bss"));
 }
 
 static bool is_pinned(const struct backend *b, const char *kind, const char *name)
@@ -422,15 +408,12 @@ static bool is_pinned(const struct backend *b, const char *kind, const char *nam
 
 int backend_pins_missing(const struct backend *b)
 {
-	struct bpf_map *map;
 	int n = 0;
 
 	if (!b->pins.active)
 		return 0;
-	bpf_object__for_each_map(map, b->skel->obj)
-	{
-		n += is_kept(map) && !is_pinned(b, "map_", bpf_map__name(map));
-	}
+	for (size_t i = 0; i < b->n_maps; i++)
+		n += b->maps[i].is_kept && !is_pinned(b, "map_", b->maps[i].name);
 	for (size_t i = 0; i < n_backend_programs; i++)
 		n += backend_program_is_attached(b, i) &&
 		     !is_pinned(b, "link_", backend_programs[i].name);
@@ -447,17 +430,14 @@ static int repair_bss(struct backend *b)
 
 int backend_pins_repair(struct backend *b)
 {
-	struct bpf_map *map;
 	int r = 0;
 
 	if ((mkdir(b->pins.base, 0700) < 0 && errno != EEXIST) ||
 	    (mkdir(b->pins.dir, 0700) < 0 && errno != EEXIST))
 		return -errno;
-	bpf_object__for_each_map(map, b->skel->obj)
-	{
-		if (r == 0 && is_kept(map) && !is_pinned(b, "map_", bpf_map__name(map)))
-			r = pin_fd(b->pins.dir, "map_", bpf_map__name(map), bpf_map__fd(map));
-	}
+	for (size_t i = 0; r == 0 && i < b->n_maps; i++)
+		if (b->maps[i].is_kept && !is_pinned(b, "map_", b->maps[i].name))
+			r = pin_fd(b->pins.dir, "map_", b->maps[i].name, b->maps[i].fd);
 	for (size_t i = 0; r == 0 && i < n_backend_programs; i++)
 		if (b->links[i] && !is_pinned(b, "link_", backend_programs[i].name))
 			r = backend_pin_link(b, i);
@@ -470,7 +450,6 @@ int backend_pins_repair(struct backend *b)
 /* A set of pins of our own, put in place of what may stand there by one rename. */
 static int pin_afresh(struct backend *b)
 {
-	struct bpf_map *map;
 	char fresh[PATH_MAX];
 	int r;
 
@@ -481,11 +460,9 @@ static int pin_afresh(struct backend *b)
 		return r;
 	if (mkdir(fresh, 0700) < 0)
 		return -errno;
-	bpf_object__for_each_map(map, b->skel->obj)
-	{
-		if (is_kept(map) && r == 0)
-			r = pin_fd(fresh, "map_", bpf_map__name(map), bpf_map__fd(map));
-	}
+	for (size_t i = 0; r == 0 && i < b->n_maps; i++)
+		if (b->maps[i].is_kept)
+			r = pin_fd(fresh, "map_", b->maps[i].name, b->maps[i].fd);
 	if (r == 0)
 		r = pin_links(b, fresh);
 	if (r == 0)

@@ -3,7 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -164,6 +163,19 @@ static bool object_holds(const struct backend *b, const struct backend_program *
 	return !b->pins.programs_adopted && backend_program_belongs(b, p) && !p->on_demand;
 }
 
+/* 64-bit FNV-1a of the programs that this daemon was built with. */
+uint64_t backend_object_hash(void)
+{
+	const unsigned char *bytes;
+	uint64_t h = 0xcbf29ce484222325ULL;
+	size_t n = 0;
+
+	bytes = revshell_bpf__elf_bytes(&n);
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ bytes[i]) * 0x100000001b3ULL;
+	return h;
+}
+
 /* Lets an object use the main one's maps instead of its own. */
 static int share_maps(struct backend *b, struct bpf_object *obj)
 {
@@ -172,12 +184,9 @@ static int share_maps(struct backend *b, struct bpf_object *obj)
 
 	bpf_object__for_each_map(map, obj)
 	{
-		const struct bpf_map *main =
-			bpf_object__find_map_by_name(b->skel->obj, bpf_map__name(map));
-
 		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map))
 			continue;
-		r = bpf_map__reuse_fd(map, bpf_map__fd(main));
+		r = bpf_map__reuse_fd(map, backend_map(b, bpf_map__name(map)));
 		if (r < 0)
 			return r;
 	}
@@ -265,45 +274,52 @@ fail:
 	return r;
 }
 
-/* The lock's programs come and stay together: one object holds them all. */
-static size_t first_of_lock(void)
+/* The lock's programs come and stay together: one object holds them all, until the last. */
+static bool lock_is_attached(const struct backend *b)
 {
-	size_t i = 0;
-
-	while (!backend_programs[i].lock)
-		i++;
-	return i;
+	for (size_t i = 0; i < n_backend_programs; i++)
+		if (backend_programs[i].lock && backend_program_belongs(b, &backend_programs[i]) &&
+		    !b->links[i])
+			return false;
+	return true;
 }
 
-int backend_attach_here(struct backend *b, size_t i, char **reason)
+static int attach_from(struct backend *b, const struct revshell_bpf *skel, size_t i, char **reason)
 {
-	const struct backend_program *p = &backend_programs[i];
-	struct revshell_bpf *skel = b->skel;
-	struct bpf_program *prog;
+	const char *name = backend_programs[i].name;
 	struct bpf_link *link;
 	int r;
 
-	if (p->on_demand) {
-		struct revshell_bpf **extra = &b->extra[p->lock ? first_of_lock() : i];
-
-		if (!*extra) {
-			r = backend_load_object(b, p, 0, extra, reason);
-			if (r < 0)
-				return r;
-		}
-		skel = *extra;
-	}
-	prog = bpf_object__find_program_by_name(skel->obj, p->name);
-	link = bpf_program__attach(prog);
+	link = bpf_program__attach(bpf_object__find_program_by_name(skel->obj, name));
 	if (!link) {
 		r = -errno;
-		backend_reason(reason, "cannot attach program %s: %s", p->name, strerror(-r));
+		backend_reason(reason, "cannot attach program %s: %s", name, strerror(-r));
 		return r;
 	}
 	b->links[i] = link;
 	r = backend_pin_link(b, i);
 	if (r < 0)
-		backend_reason(reason, "cannot pin program %s: %s", p->name, strerror(-r));
+		backend_reason(reason, "cannot pin program %s: %s", name, strerror(-r));
+	return r;
+}
+
+/* A link is all that is kept of a program on demand. */
+int backend_attach_here(struct backend *b, size_t i, char **reason)
+{
+	const struct backend_program *p = &backend_programs[i];
+	struct revshell_bpf *skel = p->lock ? b->lock_skel : NULL;
+	int r = 0;
+
+	if (!p->on_demand)
+		return attach_from(b, b->skel, i, reason);
+	if (!skel)
+		r = backend_load_object(b, p, 0, &skel, reason);
+	if (r < 0)
+		return r;
+	r = attach_from(b, skel, i, reason);
+	b->lock_skel = p->lock && !lock_is_attached(b) ? skel : NULL;
+	if (!b->lock_skel)
+		revshell_bpf__destroy(skel);
 	return r;
 }
 
@@ -355,34 +371,4 @@ uint64_t backend_attached_hooks(const struct backend *b)
 		    backend_programs[i].hook < REVSHELL_HOOK_MAX)
 			hooks |= 1ULL << backend_programs[i].hook;
 	return hooks;
-}
-
-/* What one map is charged for, its rule sets' inner maps apart. */
-static uint64_t map_bytes(int fd)
-{
-	_cleanup_fclose_ FILE *f = NULL;
-	char path[48], line[128];
-	uint64_t bytes = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "memlock:%" SCNu64, &bytes) == 1)
-			break;
-	return bytes;
-}
-
-uint64_t backend_map_bytes(const struct backend *b)
-{
-	uint64_t sum = 0;
-	struct bpf_map *map;
-
-	if (!b->skel)
-		return 0;
-	bpf_object__for_each_map(map, b->skel->obj)
-	{
-		if (bpf_map__fd(map) >= 0)
-			sum += map_bytes(bpf_map__fd(map));
-	}
-	return sum;
 }

@@ -59,19 +59,19 @@ const char *backend_stat_name(enum revshell_stat stat)
 static void fill_outer(struct backend *b)
 {
 	b->outer = (struct maps_outer){
-		.active = bpf_map__fd(b->skel->maps.rs_active),
-		.hooks = bpf_map__fd(b->skel->maps.rs_hooks),
-		.rows = bpf_map__fd(b->skel->maps.rs_rows),
-		.pages = bpf_map__fd(b->skel->maps.rs_pages),
-		.denials = bpf_map__fd(b->skel->maps.rs_denials),
-		.paths = bpf_map__fd(b->skel->maps.rs_paths),
-		.prefixes = bpf_map__fd(b->skel->maps.rs_prefixes),
-		.postfixes = bpf_map__fd(b->skel->maps.rs_postfixes),
-		.cidr4 = bpf_map__fd(b->skel->maps.rs_cidr4),
-		.cidr6 = bpf_map__fd(b->skel->maps.rs_cidr6),
-		.numbers = bpf_map__fd(b->skel->maps.rs_numbers),
-		.unix_paths = bpf_map__fd(b->skel->maps.rs_unix),
-		.units = bpf_map__fd(b->skel->maps.rs_units),
+		.active = backend_map(b, "rs_active"),
+		.hooks = backend_map(b, "rs_hooks"),
+		.rows = backend_map(b, "rs_rows"),
+		.pages = backend_map(b, "rs_pages"),
+		.denials = backend_map(b, "rs_denials"),
+		.paths = backend_map(b, "rs_paths"),
+		.prefixes = backend_map(b, "rs_prefixes"),
+		.postfixes = backend_map(b, "rs_postfixes"),
+		.cidr4 = backend_map(b, "rs_cidr4"),
+		.cidr6 = backend_map(b, "rs_cidr6"),
+		.numbers = backend_map(b, "rs_numbers"),
+		.unix_paths = backend_map(b, "rs_unix"),
+		.units = backend_map(b, "rs_units"),
 	};
 }
 
@@ -90,11 +90,11 @@ static int init_secret(struct backend *b)
 		return r;
 	b->generation = host.generation;
 	if (b->pins.maps_adopted)
-		return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_secret), &zero, &b->secret);
+		return bpf_map_lookup_elem(backend_map(b, "rs_secret"), &zero, &b->secret);
 	if (getrandom(b->secret.key, sizeof(b->secret.key), 0) != sizeof(b->secret.key))
 		return -errno;
 	b->secret.host_mnt_ns = host.mnt_ns;
-	r = bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_secret), &zero, &b->secret, BPF_ANY);
+	r = bpf_map_update_elem(backend_map(b, "rs_secret"), &zero, &b->secret, BPF_ANY);
 	return r < 0 ? r : 0;
 }
 
@@ -115,6 +115,9 @@ static int learn_maps(struct backend *b, char **reason)
 {
 	int r;
 
+	r = backend_maps_keep(b);
+	if (r < 0)
+		return r;
 	fill_outer(b);
 	r = init_secret(b);
 	if (r < 0) {
@@ -184,10 +187,10 @@ static int take_over(struct backend *b, const struct backend_options *opts, char
 	/* before the first generation nothing was in force */
 	if (b->generation == 0)
 		return -EUCLEAN;
-	r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, &b->mode);
+	r = bpf_map_lookup_elem(backend_map(b, "rs_mode"), &zero, &b->mode);
 	if (r < 0)
 		return r;
-	r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_lock), &zero, &b->lock);
+	r = bpf_map_lookup_elem(backend_map(b, "rs_lock"), &zero, &b->lock);
 	if (r < 0)
 		return r;
 	/* nothing of it is to be replaced */
@@ -213,6 +216,7 @@ static void forget_pins(struct backend *b)
 		bpf_link__destroy(b->links[i]);
 		b->links[i] = NULL;
 	}
+	backend_maps_forget(b);
 	revshell_bpf__destroy(b->skel);
 	b->skel = NULL;
 	if (b->pins.bss)
@@ -279,7 +283,7 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 	r = backend_selftest(b, reason);
 	if (r < 0)
 		return r;
-	b->ring = ring_buffer__new(bpf_map__fd(b->skel->maps.rs_events), ring_record, b, NULL);
+	b->ring = ring_buffer__new(backend_map(b, "rs_events"), ring_record, b, NULL);
 	if (!b->ring) {
 		r = -errno;
 		backend_reason(reason, "cannot map the event ring: %s", strerror(-r));
@@ -329,9 +333,9 @@ void backend_close(struct backend *b)
 	bpf_link__destroy(b->files_iterator);
 	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
 		bpf_link__destroy(b->links[i]);
-	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
-		revshell_bpf__destroy(b->extra[i]);
+	revshell_bpf__destroy(b->lock_skel);
 	revshell_bpf__destroy(b->skel);
+	backend_maps_forget(b);
 	backend_pins_done(b);
 	free(b->selftest);
 	free(b);
@@ -489,7 +493,7 @@ int backend_set_override(struct backend *b, const char *name, int mode)
 
 	if (b->kind == BACKEND_NONE)
 		return 0;
-	fd = bpf_map__fd(b->skel->maps.rs_overrides);
+	fd = backend_map(b, "rs_overrides");
 	strncpy(key.name, name, sizeof(key.name) - 1);
 	r = mode < 0 ? bpf_map_delete_elem(fd, &key)
 		     : bpf_map_update_elem(fd, &key, &value, BPF_ANY);
@@ -503,7 +507,7 @@ int backend_each_override(struct backend *b, backend_override_fn fn, void *userd
 
 	if (b->kind == BACKEND_NONE)
 		return 0;
-	fd = bpf_map__fd(b->skel->maps.rs_overrides);
+	fd = backend_map(b, "rs_overrides");
 	while (bpf_map_get_next_key(fd, previous, &key) == 0) {
 		uint32_t mode;
 
@@ -529,7 +533,7 @@ int backend_set_mode(struct backend *b, enum revshell_mode mode, uint64_t deadli
 	int r;
 
 	if (b->kind != BACKEND_NONE) {
-		r = bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, &value, BPF_ANY);
+		r = bpf_map_update_elem(backend_map(b, "rs_mode"), &zero, &value, BPF_ANY);
 		if (r < 0)
 			return r;
 	}
@@ -545,7 +549,7 @@ int backend_get_mode(struct backend *b, struct revshell_mode_value *ret_mode)
 		*ret_mode = b->mode;
 		return 0;
 	}
-	return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_mode), &zero, ret_mode);
+	return bpf_map_lookup_elem(backend_map(b, "rs_mode"), &zero, ret_mode);
 }
 
 int backend_events_fd(struct backend *b)
@@ -574,7 +578,7 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 
 int backend_get_stats(struct backend *b, struct backend_stats *ret_stats)
 {
-	int n_cpus = libbpf_num_possible_cpus();
+	int n_cpus = libbpf_num_possible_cpus(), fd = backend_map(b, "rs_stats");
 	_cleanup_free_ uint64_t *per_cpu = NULL;
 	struct backend_stats stats = {};
 	uint64_t *values = &stats.at[0][0];
@@ -589,7 +593,7 @@ int backend_get_stats(struct backend *b, struct backend_stats *ret_stats)
 	if (!per_cpu)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < REVSHELL_PLACES * REVSHELL_STAT_MAX; i++) {
-		int r = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_stats), &i, per_cpu);
+		int r = bpf_map_lookup_elem(fd, &i, per_cpu);
 
 		if (r < 0)
 			return r;

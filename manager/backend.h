@@ -111,9 +111,11 @@ int backend_settle(struct backend *b);
 
 /*
  * Before the daemon enters its sandbox: leaves the loading of programs to a process of its own, in
- * a sandbox of its own. Nothing with SANDBOX_OFF or without a kernel. 0 or -errno.
+ * a sandbox of its own, where forget() frees what that process has no use for. None with
+ * SANDBOX_OFF or without a kernel. 0 or -errno.
  */
-int backend_confine(struct backend *b, enum sandbox_mode mode);
+int backend_confine(struct backend *b, enum sandbox_mode mode, void (*forget)(void *userdata),
+		    void *userdata);
 
 /* That process; 0: there is none; -ESRCH: it has ended. */
 pid_t backend_loader_pid(const struct backend *b);

@@ -2,8 +2,10 @@
 /* revshelld: reads its options, loads policies, opens the backend, and runs the event loop. */
 #include <grp.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include <systemd/sd-daemon.h>
@@ -184,6 +186,11 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	return 0;
 }
 
+static void forget_policies(void *userdata)
+{
+	manager_forget_generations(userdata);
+}
+
 /* From here on, what others send is dealt with by a process that can do little else. */
 static int confine(struct daemon *d)
 {
@@ -191,7 +198,7 @@ static int confine(struct daemon *d)
 	const char *step = "start the process that loads programs";
 	int r;
 
-	r = backend_confine(d->manager->backend, d->config.sandbox);
+	r = backend_confine(d->manager->backend, d->config.sandbox, forget_policies, d->manager);
 	if (r >= 0)
 		r = sandbox_enter(SANDBOX_DAEMON, d->config.sandbox, &step);
 	if (r < 0) {
@@ -301,11 +308,19 @@ static int run(struct daemon *d)
 	return 0;
 }
 
+/* What is freed goes back to the kernel, which fills no holes with pages of 2 MiB either. */
+static void keep_small(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 64 << 10); /* fixed: else it rises with what was freed */
+	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = {};
 	int r;
 
+	keep_small();
 	log_init(&d.log, LOG_INFO);
 	r = config_parse(argc, argv, &d.config);
 	if (r < 0)

@@ -431,6 +431,7 @@ static int build_set(struct work *w, struct policy_set *set)
 /* Puts the set before the change back in force: its files could be brought back, it is not. */
 static int recommit(struct manager *m)
 {
+	const struct policy_set *now = &m->generations[0].rs->policies;
 	const struct policy_set *old = &m->generations[1].rs->policies;
 	const struct policy_options opts = {};
 	struct policy_set set = {};
@@ -439,8 +440,12 @@ static int recommit(struct manager *m)
 
 	for (size_t i = 0; r >= 0 && i < old->n; i++) {
 		const struct policy *p = old->policies[i];
+		const char *source = p->source;
 
-		r = policy_load_text(p->source, strlen(p->source), p->origin, &opts, &d, &set);
+		/* one that the change left as it was is kept by the newer set */
+		if (!source)
+			source = now->policies[manager_find_policy(m, p->name)]->source;
+		r = policy_load_text(source, strlen(source), p->origin, &opts, &d, &set);
 	}
 	if (r >= 0)
 		r = manager_commit(m, &set, &d);

@@ -57,6 +57,12 @@ static void generation_done(struct manager_generation *g)
 	*g = (struct manager_generation){};
 }
 
+void manager_forget_generations(struct manager *m)
+{
+	while (m->n_generations > 0)
+		generation_done(&m->generations[--m->n_generations]);
+}
+
 void manager_free(struct manager *m)
 {
 	if (!m)
@@ -70,8 +76,7 @@ void manager_free(struct manager *m)
 	backend_close(m->backend);
 	stream_set_done(&m->streams);
 	history_done(&m->history);
-	for (size_t i = 0; i < m->n_generations; i++)
-		generation_done(&m->generations[i]);
+	manager_forget_generations(m);
 	manager_overrides_free(m->overrides, m->n_overrides);
 	ratelimit_free(m->ratelimit);
 	symbols_free(m->symbols);
@@ -315,8 +320,24 @@ static uint64_t *carry_times(const struct manager_generation *old, const struct 
 	return times;
 }
 
+/* A text that has not changed is kept once, by the newest that has it. */
+static void drop_same_sources(struct policy_set *old, const struct ruleset *rs)
+{
+	for (size_t i = 0; i < old->n; i++) {
+		struct policy *p = old->policies[i];
+		int j = find_in(rs, p->name);
+
+		if (j < 0 || strcmp(p->source, rs->policies.policies[j]->source) != 0)
+			continue;
+		free(p->source);
+		p->source = NULL;
+	}
+}
+
 static void push_generation(struct manager *m, struct manager_generation *g)
 {
+	if (m->n_generations > 0)
+		drop_same_sources(&m->generations[0].rs->policies, g->rs);
 	if (m->n_generations == MANAGER_GENERATIONS)
 		generation_done(&m->generations[--m->n_generations]);
 	memmove(&m->generations[1], &m->generations[0],
@@ -324,6 +345,9 @@ static void push_generation(struct manager *m, struct manager_generation *g)
 	m->generations[0] = *g;
 	m->n_generations++;
 	*g = (struct manager_generation){};
+	/* the one before may have to be compiled anew, if files cannot be written */
+	for (size_t i = 1; i < m->n_generations; i++)
+		ruleset_shed(m->generations[i].rs, i == 1);
 }
 
 struct ruleset_options manager_ruleset_options(const struct manager *m)

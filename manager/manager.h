@@ -310,6 +310,9 @@ static inline const struct manager_generation *manager_current(const struct mana
 	return m->n_generations > 0 ? &m->generations[0] : NULL;
 }
 
+/* For a forked process that has no use for policies. */
+void manager_forget_generations(struct manager *m);
+
 /* Tells the service manager state ("READY=1\n" or "") and a STATUS= line. Needs a generation. */
 void manager_notify(const struct manager *m, const char *state);
 

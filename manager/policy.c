@@ -19,9 +19,9 @@ static void arg_filters_free(struct policy_arg_filter *filters, size_t n)
 	free(filters);
 }
 
-static void selector_done(struct policy_selector *s)
+/* A selector without filters, which events have no use for. */
+static void selector_shed(struct policy_selector *s)
 {
-	free(s->label);
 	path_filters_free(s->binaries, s->n_binaries);
 	path_filters_free(s->parent_binaries, s->n_parent_binaries);
 	for (size_t i = 0; i < s->n_pids; i++)
@@ -40,6 +40,20 @@ static void selector_done(struct policy_selector *s)
 	free(s->stdio);
 	arg_filters_free(s->args, s->n_args);
 	arg_filters_free(s->return_args, s->n_return_args);
+	*s = (struct policy_selector){
+		.pos = s->pos,
+		.label = s->label,
+		.actions = s->actions,
+		.n_actions = s->n_actions,
+		.return_actions = s->return_actions,
+		.n_return_actions = s->n_return_actions,
+	};
+}
+
+static void selector_done(struct policy_selector *s)
+{
+	selector_shed(s);
+	free(s->label);
 	free(s->actions);
 	free(s->return_actions);
 }
@@ -71,6 +85,17 @@ void policy_free(struct policy *p)
 	free(p->source);
 	free(p->description);
 	free(p);
+}
+
+void policy_shed(struct policy *p, bool keep_source)
+{
+	for (size_t i = 0; i < p->n_entries; i++)
+		for (size_t k = 0; k < p->entries[i].n_selectors; k++)
+			selector_shed(&p->entries[i].selectors[k]);
+	if (keep_source)
+		return;
+	free(p->source);
+	p->source = NULL;
 }
 
 void policy_set_done(struct policy_set *s)

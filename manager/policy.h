@@ -352,7 +352,7 @@ struct policy {
 	struct diag_pos pos;
 	char *name;   /* metadata.name */
 	char *origin; /* the file it came from, as given to policy_load_text */
-	char *source; /* the text of its document's file */
+	char *source; /* the text of its document's file; NULL: a newer rule set has the same */
 	bool namespaced;
 	enum policy_mode mode; /* option policy-mode, default enforce */
 	bool can_deny; /* holds an enforcing action; otherwise monitor_only whatever mode says */
@@ -374,6 +374,9 @@ const struct policy_action *policy_selector_limit(const struct policy_selector *
 
 void policy_free(struct policy *p);
 DEFINE_CLEANUP(struct policy *, policy_free)
+
+/* Frees what is not needed to tell of events: filters, and the text unless that is to be kept. */
+void policy_shed(struct policy *p, bool keep_source);
 
 /* A set of policies in load order. Starts zeroed. */
 struct policy_set {

@@ -61,24 +61,24 @@ static void affixes_free(struct ruleset_affix *a, size_t n)
 	free(a);
 }
 
-void ruleset_free(struct ruleset *rs)
+/* All but selectors, what they deny, and policies. */
+static void tables_done(struct ruleset *rs)
 {
-	if (!rs)
-		return;
-	for (size_t h = 0; h < REVSHELL_HOOK_MAX; h++) {
-		free(rs->hooks[h].selectors);
-		free(rs->hooks[h].denials);
+	for (size_t h = 0; h < REVSHELL_HOOK_MAX; h++)
 		for (size_t d = 0; d < REVSHELL_ADDR_DIMS; d++) {
 			free(rs->tries[h][d].v4);
 			free(rs->tries[h][d].v6);
 		}
-	}
+	memset(rs->tries, 0, sizeof(rs->tries));
 	for (size_t i = 0; i < ARRAY_SIZE(rs->paths); i++) {
 		for (size_t k = 0; k < rs->n_paths[i]; k++)
 			free(rs->paths[i][k].path);
 		free(rs->paths[i]);
 		affixes_free(rs->prefixes[i], rs->n_prefixes[i]);
 		affixes_free(rs->postfixes[i], rs->n_postfixes[i]);
+		rs->paths[i] = NULL;
+		rs->prefixes[i] = rs->postfixes[i] = NULL;
+		rs->n_paths[i] = rs->n_prefixes[i] = rs->n_postfixes[i] = 0;
 	}
 	for (size_t i = 0; i < rs->n_units; i++)
 		free(rs->units[i].name);
@@ -90,6 +90,32 @@ void ruleset_free(struct ruleset *rs)
 	free(rs->unix_paths);
 	free(rs->rows);
 	free(rs->pages);
+	rs->units = NULL;
+	rs->lineage = NULL;
+	rs->numbers = NULL;
+	rs->unix_paths = NULL;
+	rs->rows = NULL;
+	rs->pages = NULL;
+	rs->n_units = rs->n_lineage = rs->n_numbers = rs->n_unix_paths = 0;
+	rs->n_rows = rs->n_pages = 0;
+}
+
+void ruleset_shed(struct ruleset *rs, bool keep_sources)
+{
+	tables_done(rs);
+	for (size_t i = 0; i < rs->policies.n; i++)
+		policy_shed(rs->policies.policies[i], keep_sources);
+}
+
+void ruleset_free(struct ruleset *rs)
+{
+	if (!rs)
+		return;
+	tables_done(rs);
+	for (size_t h = 0; h < REVSHELL_HOOK_MAX; h++) {
+		free(rs->hooks[h].selectors);
+		free(rs->hooks[h].denials);
+	}
 	free(rs->effective);
 	policy_set_done(&rs->policies);
 	free(rs);

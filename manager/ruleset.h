@@ -166,6 +166,12 @@ int ruleset_new_empty(struct ruleset **ret_rs);
 void ruleset_free(struct ruleset *rs);
 DEFINE_CLEANUP(struct ruleset *, ruleset_free)
 
+/*
+ * Frees what a rule set that is no longer current is not asked for: what maps are built of, and
+ * its policies' filters. Events are still told by it. keep_sources: policies keep their texts.
+ */
+void ruleset_shed(struct ruleset *rs, bool keep_sources);
+
 /* The most specific prefix that holds addr (4 or 16 bytes), or NULL. */
 const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,
 					       const uint8_t *addr, unsigned int bits);

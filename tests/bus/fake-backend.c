@@ -328,7 +328,8 @@ int backend_settle(struct backend *b)
 	return 0;
 }
 
-int backend_confine(struct backend *b, enum sandbox_mode mode)
+int backend_confine(struct backend *b, enum sandbox_mode mode, void (*forget)(void *userdata),
+		    void *userdata)
 {
 	return 0;
 }

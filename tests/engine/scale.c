@@ -392,21 +392,44 @@ static void check_mode(struct scale *s, enum revshell_mode mode, const char *nam
 		world_check(t.denied > t.calls / 50, "%s: some calls are denied", name);
 }
 
-static void load(struct scale *s)
+static void write_policies(struct scale *s, char *texts[N_POLICIES])
 {
-	const struct backend_options opts = {.kind = BACKEND_AUTO};
-	char *texts[N_POLICIES];
-	struct policy_set set = {};
-	size_t n_before, n_after, n_cidrs = 0, before, after, at = 0, bytes = 0;
-	double t[5];
+	size_t at = 0;
 
 	for (size_t i = 0; i < N_POLICIES; i++) {
 		size_t n = N_CIDRS / N_POLICIES + (i < N_CIDRS % N_POLICIES);
 
 		texts[i] = write_policy(s, i, &s->cidrs[at], n);
-		bytes += strlen(texts[i]);
 		at += n;
 	}
+}
+
+/* For a daemon to read. */
+static void write_files(struct scale *s, const char *folder)
+{
+	char *texts[N_POLICIES], path[256];
+
+	write_policies(s, texts);
+	for (size_t i = 0; i < N_POLICIES; i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/p%zu.yaml", folder, i);
+		f = fopen(path, "we");
+		if (!f || fputs(texts[i], f) < 0 || fclose(f) != 0)
+			world_die("%s: %s", path, strerror(errno));
+		free(texts[i]);
+	}
+}
+
+static void load(struct scale *s)
+{
+	const struct backend_options opts = {.kind = BACKEND_AUTO};
+	char *texts[N_POLICIES];
+	struct policy_set set = {};
+	size_t n_before, n_after, n_cidrs = 0, before, after, bytes = 0;
+	double t[5];
+
+	write_policies(s, texts);
 	before = world_map_bytes(&n_before);
 	s->backend = world_open(&opts);
 	after = world_map_bytes(&n_after);
@@ -415,6 +438,7 @@ static void load(struct scale *s)
 	       (after - before) / 1024, world_rss_bytes() / 1024);
 	t[0] = world_now();
 	for (size_t i = 0; i < N_POLICIES; i++) {
+		bytes += strlen(texts[i]);
 		world_load(texts[i], "scale", &set);
 		free(texts[i]);
 	}
@@ -448,8 +472,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "caller") == 0)
 		return caller_main();
-	if (argc != 2) {
-		fprintf(stderr, "usage: scale FOLDER\n");
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: scale FOLDER [FOLDER-FOR-POLICIES]\n");
 		return 2;
 	}
 	n = readlink("/proc/self/exe", s.self, sizeof(s.self) - 1);
@@ -461,6 +485,11 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < N_CALLERS; i++)
 		snprintf(s.callers[i].path, sizeof(s.callers[i].path), "%s/%s", argv[1],
 			 caller_names[i]);
+	if (argc == 3) {
+		write_files(&s, argv[2]);
+		free(s.cidrs);
+		return 0;
+	}
 	/* files that exempt have to be there when the rule set is published */
 	for (size_t i = 0; i < N_CALLERS; i++)
 		world_copy("/proc/self/exe", s.callers[i].path);

@@ -670,6 +670,21 @@ static void test_compact(void **state)
 }
 
 /* Whatever JSON is read back is printed somehow. */
+/* A rule set that is no longer current is not asked for more than this. */
+static void test_shed(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int selector = AHEAD; selector <= ENFORCED; selector++) {
+		json_t *before = json_incref(expand_one(f, selector));
+
+		ruleset_shed(f->rs, selector == AHEAD);
+		assert_int_equal(f->rs->n_rows, 0);
+		assert_true(json_equal(expand_one(f, selector), before));
+		json_decref(before);
+	}
+}
+
 static void test_format_anything(void **state)
 {
 	static const char *const texts[] = {
@@ -698,11 +713,14 @@ static void test_format_anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_ahead),   TEST(test_via),	 TEST(test_process),
-		TEST(test_lsm),	    TEST(test_owner),	 TEST(test_stacks),
-		TEST(test_return),  TEST(test_unwanted), TEST(test_verdicts),
-		TEST(test_several), TEST(test_refused),	 TEST(test_hostile),
-		TEST(test_wrapped), TEST(test_compact),	 TEST(test_format_anything),
+		TEST(test_ahead),    TEST(test_via),
+		TEST(test_process),  TEST(test_lsm),
+		TEST(test_owner),    TEST(test_stacks),
+		TEST(test_return),   TEST(test_unwanted),
+		TEST(test_verdicts), TEST(test_several),
+		TEST(test_refused),  TEST(test_hostile),
+		TEST(test_wrapped),  TEST(test_compact),
+		TEST(test_shed),     TEST(test_format_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
