@@ -391,7 +391,7 @@ static bool is_in_force(const struct backend *b, const struct ruleset *rs)
 	struct revshell_in_force noted, found;
 	uint32_t zero = 0;
 
-	return bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.rs_in_force), &zero, &noted) == 0 &&
+	return bpf_map_lookup_elem(backend_map(b, "rs_in_force"), &zero, &noted) == 0 &&
 	       learn_in_force(b, rs, &found) == 0 && memcmp(&noted, &found, sizeof(found)) == 0;
 }
 
@@ -402,8 +402,7 @@ static void note_in_force(const struct backend *b, const struct ruleset *rs)
 	uint32_t zero = 0;
 
 	if (learn_in_force(b, rs, &value) == 0)
-		(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.rs_in_force), &zero, &value,
-					  BPF_ANY);
+		(void)bpf_map_update_elem(backend_map(b, "rs_in_force"), &zero, &value, BPF_ANY);
 }
 
 static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
