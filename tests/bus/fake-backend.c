@@ -5,13 +5,16 @@
  *   {"generation": 1, "hook": 0, "match": 5, "mode": 1, "verdict": 1, "error": -1, "exe": "/bin/x"}
  *   {"ring-full": 3, "hook": 0}       (so many events had no room)
  *   {"fail-publish": 12}   {"fail-mode": 5}   (errno of every such call from now on, 0: none)
+ *   {"spoil": "/file"}     (in whose place a folder stands, once the next rule set is published)
  *   {"health": 2}          (so many pins were put back), or an errno below 0, at each look
  *   {"deaf": 5}            (errno of every read of events from now on)
  *   {"try": "getpriority"}   {"try": "execve"}   (calls that no sandbox allows)
  */
 #include <string.h>
+#include <unistd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <jansson.h>
 
@@ -24,6 +27,7 @@ struct backend {
 	struct backend_stats stats;
 	int fd;
 	int fail_publish, fail_mode;
+	char *spoil;
 	int health, deaf;
 	bool locked;
 	json_t *held; /* text by name */
@@ -79,6 +83,7 @@ void backend_close(struct backend *b)
 	if (b->fd >= 0)
 		close(b->fd);
 	json_decref(b->held);
+	free(b->spoil);
 	free(b);
 }
 
@@ -96,6 +101,10 @@ int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint6
 {
 	if (b->fail_publish)
 		return -b->fail_publish;
+	if (b->spoil && unlink(b->spoil) == 0)
+		(void)mkdir(b->spoil, 0700);
+	free(b->spoil);
+	b->spoil = NULL;
 	*ret_generation = ++b->generation;
 	return 0;
 }
@@ -190,6 +199,8 @@ int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdat
 		if (json_object_get(o, "fail-publish"))
 			b->fail_publish =
 				(int)json_integer_value(json_object_get(o, "fail-publish"));
+		if (json_object_get(o, "spoil") && !b->spoil)
+			b->spoil = strdup(json_string_value(json_object_get(o, "spoil")));
 		if (json_object_get(o, "health"))
 			b->health = (int)json_integer_value(json_object_get(o, "health"));
 		if (json_object_get(o, "deaf"))

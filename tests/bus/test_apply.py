@@ -90,6 +90,20 @@ class Transactions(BusTest):
         self.fake(**{"fail-publish": 0})
         self.assertEqual(self.apply(("remove", "two", "")), 2)
 
+    def test_a_change_that_cannot_be_committed(self):
+        # of the set that is put back in force one policy was changed, the other is as it was
+        journal = os.path.join(self.policies, ".revshell-journal")
+        sources = [self.call("GetPolicySource", "s", id) for id in ("one", "two")]
+        digest = self.get("PolicySetDigest")
+        self.fake(spoil=journal)
+        self.call_fails("Apply", "a(sss)a{sv}", "1", "put", "one", policy("one", "192.0.2.0/24"),
+                        "0")
+        os.rmdir(journal)
+        self.assertEqual(self.get("Generation"), 3)
+        self.assertEqual(self.get("PolicySetDigest"), digest)
+        self.assertEqual([self.call("GetPolicySource", "s", id) for id in ("one", "two")], sources)
+        self.reload_changes_nothing()
+
     def test_expected_generation(self):
         options = ("1", "expected-generation", "t", "7")
         self.assertIn("Generation 1 is in force",
