@@ -6,9 +6,9 @@ set -euo pipefail
 
 usage() {
 	cat <<-END
-	Usage: tools/deps.sh [--check] [build|test|vm|package|vng]...
+	Usage: tools/deps.sh [--check] [build|test|vm|package|vng|plot]...
 
-	No group means all but vng, which is for tools/vm --vng. --check only says what is missing (as it
+	No group means all but vng, which is for tools/vm --vng, and plot, for tools/bench --matrix. --check only says what is missing (as it
 	does without root).
 	END
 }
@@ -21,6 +21,7 @@ declare -A groups=(
 	[vm]='qemu-system-x86 qemu-system-data busybox-static kmod xz-utils zstd debian-archive-keyring
 		iproute2 procps netcat-openbsd netcat-traditional tcpdump socat dbus systemd python3 perl'
 	[package]='debhelper dpkg-dev'
+	[plot]='gnuplot-nox'
 	[vng]='qemu-system-x86 busybox-static udev debian-archive-keyring virtme-ng'
 )
 
@@ -34,7 +35,7 @@ for arg; do
 		exit 0
 		;;
 	*)
-		[ -n "${groups[$arg]:-}" ] || die "no group is called '$arg': build, test, vm, package or vng"
+		[ -n "${groups[$arg]:-}" ] || die "no group is called '$arg': build, test, vm, package, vng or plot"
 		wanted+=("$arg")
 		;;
 	esac

@@ -19,18 +19,6 @@
 
 #define N_BATCHES 30U
 
-struct bench {
-	char self[512];
-	char parent[512];
-	const char *folder; /* in memory: reading from the host's files would be waited for */
-	char execee[128];
-	char loader[128];
-	char true_path[128];
-	int udp;
-	int unix_socket;
-	double totals[128]; /* by case: instructions of one call */
-};
-
 static size_t consume_all(struct backend *b);
 
 /* A loop of 2,000,000 instructions: 1.0 if the counter counts them. */
@@ -85,6 +73,27 @@ static int work_send(struct bench *b, unsigned int n)
 	   call is refused, so that two make one that is sent */
 	for (unsigned int i = 0; i < n; i++)
 		if (send(b->udp, "", 1, 0) < 0 && errno != ECONNREFUSED)
+			return -1;
+	return 0;
+}
+
+static int work_sendto(struct bench *b, unsigned int n)
+{
+	struct sockaddr_in in;
+
+	/* some cases are denied */
+	destination(&in);
+	for (unsigned int i = 0; i < n; i++)
+		if (sendto(b->unconnected, "", 1, 0, (struct sockaddr *)&in, sizeof(in)) < 0 &&
+		    errno != EPERM)
+			return -1;
+	return 0;
+}
+
+static int work_listen(struct bench *b, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (listen(b->tcp, 1) < 0 && errno != EPERM)
 			return -1;
 	return 0;
 }
@@ -165,10 +174,17 @@ static const struct {
 	[WORK_CONNECT] = {"connect", .batch = connect_batch},
 	[WORK_CONNECT_UNIX] = {"unix", .batch = work_unix},
 	[WORK_SEND] = {"send", .batch = work_send},
+	[WORK_SENDTO] = {"sendto", .batch = work_sendto},
+	[WORK_LISTEN] = {"listen", .batch = work_listen},
 	[WORK_FORK] = {"fork", .once = fork_once},
 	[WORK_EXEC] = {"exec", .once = exec_once},
 	[WORK_PROCESS] = {"process", .once = process_once},
 };
+
+const char *bench_work_name(enum bench_work work)
+{
+	return works[work].name;
+}
 
 /* Instructions of one call, the least over many batches; 0 if the work cannot be done. */
 static double measure_here(struct bench *b, struct backend *backend, enum bench_work work)
@@ -242,7 +258,7 @@ static int measure_main(struct bench *b, const char *name)
 	return 2;
 }
 
-static double measure(struct bench *b, struct backend *backend, enum bench_work work)
+double bench_measure(struct bench *b, struct backend *backend, enum bench_work work)
 {
 	return works[work].once ? measure_apart(b, work) : measure_here(b, backend, work);
 }
@@ -292,8 +308,8 @@ static void put_cidrs(const struct bench_case *c, struct policy_set *set)
 	}
 }
 
-static struct ruleset *make_ruleset(const struct bench *b, struct backend *backend,
-				    const struct bench_case *c)
+struct ruleset *bench_make_ruleset(const struct bench *b, struct backend *backend,
+				   const struct bench_case *c)
 {
 	struct policy_set set = {};
 
@@ -309,7 +325,7 @@ static struct ruleset *make_ruleset(const struct bench *b, struct backend *backe
 		world_load(text, c->name, &set);
 		free(text);
 	}
-	if (c->asks & ASK(SA_ADDR) && c->n_cidrs > 0)
+	if (c->asks & (ASK(SA_ADDR) | ASK(OWN_ADDR)) && c->n_cidrs > 0)
 		put_cidrs(c, &set);
 	return world_compile(backend, &set);
 }
@@ -329,8 +345,7 @@ static size_t consume_all(struct backend *b)
 	return n;
 }
 
-/* The case is what its name says: checked before it is measured. */
-static void check_case(struct bench *b, struct backend *backend, const struct bench_case *c)
+void bench_check_case(struct bench *b, struct backend *backend, const struct bench_case *c)
 {
 	bool deny = c->outcome == OUTCOME_DENY || c->outcome == OUTCOME_DENY_SILENTLY;
 	bool report = c->outcome == OUTCOME_REPORT || c->outcome == OUTCOME_DENY;
@@ -349,11 +364,11 @@ static void check_case(struct bench *b, struct backend *backend, const struct be
 
 static double run_ours(struct bench *b, struct backend *backend, const struct bench_case *c)
 {
-	_cleanup_(ruleset_freep) struct ruleset *rs = make_ruleset(b, backend, c);
+	_cleanup_(ruleset_freep) struct ruleset *rs = bench_make_ruleset(b, backend, c);
 
 	world_publish(backend, rs);
-	check_case(b, backend, c);
-	return measure(b, backend, c->work);
+	bench_check_case(b, backend, c);
+	return bench_measure(b, backend, c->work);
 }
 
 static double run_empty_program(struct bench *b, const struct bench_case *c)
@@ -371,7 +386,7 @@ static double run_empty_program(struct bench *b, const struct bench_case *c)
 					     : skel->progs.empty_connect;
 	bpf_program__set_autoload(prog, true);
 	if (empty_bpf__load(skel) == 0 && empty_bpf__attach(skel) == 0)
-		insns = measure(b, NULL, c->work);
+		insns = bench_measure(b, NULL, c->work);
 	empty_bpf__destroy(skel);
 	if (insns == 0)
 		world_die("the empty program cannot be attached");
@@ -384,7 +399,7 @@ static void run_case(struct bench *b, struct backend *backend, size_t i)
 
 	b->totals[i] = c->daemon == DAEMON_OURS		   ? run_ours(b, backend, c)
 		       : c->daemon == DAEMON_EMPTY_PROGRAM ? run_empty_program(b, c)
-							   : measure(b, NULL, c->work);
+							   : bench_measure(b, NULL, c->work);
 	if (b->totals[i] == 0)
 		world_die("%s cannot be measured", c->name);
 }
@@ -538,9 +553,25 @@ static void copy_programs(const struct bench *b)
 	world_copy(libc.dli_fname, to);
 }
 
+static void open_sockets(struct bench *b)
+{
+	struct sockaddr_in in;
+
+	destination(&in);
+	b->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	b->unconnected = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	b->unix_socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	b->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (b->udp < 0 || b->unconnected < 0 || b->unix_socket < 0 || b->tcp < 0 ||
+	    bind(b->tcp, (struct sockaddr *)&in, sizeof(in)) < 0 ||
+	    n_bench_cases > ARRAY_SIZE(b->totals))
+		world_die("sockets: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	bool strict = argc > 2 && strcmp(argv[2], "--strict") == 0;
+	bool matrix = argc > 2 && strcmp(argv[2], "--matrix") == 0;
 	struct bench b = {};
 	struct utsname uts;
 	double scale = calibrate();
@@ -548,19 +579,16 @@ int main(int argc, char **argv)
 	char byte;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: bench FOLDER [--strict]\n");
+		fprintf(stderr, "usage: bench FOLDER [--strict|--matrix [--edges]]\n");
 		return 2;
 	}
 	read_exe(getpid(), b.self, sizeof(b.self));
 	read_exe(getppid(), b.parent, sizeof(b.parent));
 	name_programs(&b, argv[1]);
-	if (argc > 2 && !strict)
+	if (argc > 2 && !strict && !matrix)
 		return measure_main(&b, argv[2]);
 	copy_programs(&b);
-	b.udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	b.unix_socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (b.udp < 0 || b.unix_socket < 0 || n_bench_cases > ARRAY_SIZE(b.totals))
-		world_die("sockets: %s", strerror(errno));
+	open_sockets(&b);
 	uname(&uts);
 	printf("Linux %s, %.4f ticks an instruction\n", uts.release, scale);
 	if (scale < 0.99 || scale > 1.01)
@@ -568,6 +596,10 @@ int main(int argc, char **argv)
 	/* connect(2) draws a random number, which is much work until the kernel is ready for it */
 	if (getrandom(&byte, 1, 0) != 1)
 		world_die("getrandom: %s", strerror(errno));
+	if (matrix) {
+		bench_matrix(&b, argc > 3 && strcmp(argv[3], "--edges") == 0);
+		return 0;
+	}
 	run_all(&b);
 	print_table(&b);
 	print_figures(&b);

@@ -26,6 +26,7 @@ enum bench_filter {
 	ASK_SA_FAMILY,
 	ASK_SA_PORT,
 	ASK_SA_ADDR,
+	ASK_OWN_ADDR, /* of the socket, with prefixes; for listen */
 	ASK_MAX,
 };
 
@@ -36,6 +37,8 @@ enum bench_work {
 	WORK_CONNECT,	   /* of a UDP socket over IPv4 */
 	WORK_CONNECT_UNIX, /* nobody listens */
 	WORK_SEND,	   /* of one byte on a connected UDP socket */
+	WORK_SENDTO,	   /* of one byte on one that is not */
+	WORK_LISTEN,	   /* of a TCP socket that does already */
 	WORK_FORK,
 	WORK_EXEC,    /* from execve(2) to the first instruction */
 	WORK_PROCESS, /* fork, exec of true(1) with its libraries, exit, wait */
@@ -66,7 +69,12 @@ struct bench_case {
 	int fails;		 /* enum bench_filter that nothing satisfies, or -1 */
 	int fails_odd;		 /* the same in every other policy */
 	enum bench_outcome outcome;
+	const char *call; /* NULL: security_socket_connect */
 };
+
+/* What most policies ask about a connect: who, what, where to. */
+#define BENCH_USUAL (ASK(EXE) | ASK(SK_PROTOCOL) | ASK(SA_FAMILY) | ASK(SA_PORT) | ASK(SA_ADDR))
+#define BENCH_ALL   (ASK(OWN_ADDR) - 1)
 
 extern const struct bench_case bench_cases[];
 extern const size_t n_bench_cases;
@@ -91,6 +99,37 @@ extern const size_t n_bench_budgets;
 
 #define BENCH_ADDRESS 0x7f4d4d4dU /* 127.77.77.77, where calls go */
 #define BENCH_PORT    7777U
+
+struct bench {
+	char self[512];
+	char parent[512];
+	const char *folder; /* in memory: reading from the host's files would be waited for */
+	char execee[128];
+	char loader[128];
+	char true_path[128];
+	int udp;
+	int unconnected;
+	int unix_socket;
+	int tcp;
+	double totals[128]; /* by case: instructions of one call */
+};
+
+const char *bench_work_name(enum bench_work work);
+
+/* Instructions of one call, the least over many batches; 0 if the work cannot be done. */
+double bench_measure(struct bench *b, struct backend *backend, enum bench_work work);
+
+struct ruleset *bench_make_ruleset(const struct bench *b, struct backend *backend,
+				   const struct bench_case *c);
+
+/* The case is what its name says: checked before it is measured. */
+void bench_check_case(struct bench *b, struct backend *backend, const struct bench_case *c);
+
+/*
+ * bench-matrix.c: prints a line for every hook, case, number of policies and prefixes, backend.
+ * edges: many policies with few prefixes, one with many, and most of both.
+ */
+void bench_matrix(struct bench *b, bool edges);
 
 /* Writes policy number i of the case as YAML. */
 void bench_write_policy(FILE *f, const struct bench_case *c, unsigned int i, const char *self,

@@ -4,9 +4,8 @@
 
 #include "bench.h"
 
-/* What most policies ask about a connect: who, what, where to. */
-#define USUAL (ASK(EXE) | ASK(SK_PROTOCOL) | ASK(SA_FAMILY) | ASK(SA_PORT) | ASK(SA_ADDR))
-#define ALL   ((1U << ASK_MAX) - 1)
+#define USUAL BENCH_USUAL
+#define ALL   BENCH_ALL
 
 /* The first that fails is the last that is asked, so everything is looked up. */
 #define OURS(n, cidrs, what, failing)                                                 \
@@ -160,6 +159,8 @@ static const struct {
 	/* the prefixes are put in later; always the last filter of arguments */
 	[ASK_SA_ADDR] = {PART_ARGS, "index: 1, operator: NotSAddr, values: [10.0.0.0/8]",
 			 "index: 1, operator: SAddr, values: [10.0.0.0/8]"},
+	[ASK_OWN_ADDR] = {PART_ARGS, "index: 0, operator: NotSAddr, values: [10.0.0.0/8]",
+			  "index: 0, operator: SAddr, values: [10.0.0.0/8]"},
 };
 
 static void write_filter(FILE *f, const char *text, const char *path)
@@ -184,15 +185,14 @@ void bench_write_policy(FILE *f, const struct bench_case *c, unsigned int i, con
 			const char *parent)
 {
 	const int fails = i % 2 ? c->fails_odd : c->fails;
-	const char *indent = "    - ";
+	const char *indent = "    - ", *call = c->call ? c->call : "security_socket_connect";
 
 	fprintf(f,
 		"---\napiVersion: cilium.io/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p%u}\n"
 		"spec:\n  options:\n  - {name: policy-mode, value: enforce}\n  kprobes:\n"
-		"  - call: security_socket_connect\n    syscall: false\n    args:\n"
-		"    - {index: 0, type: socket}\n    - {index: 1, type: sockaddr}\n    "
-		"selectors:\n",
-		i);
+		"  - call: %s\n    syscall: false\n    args:\n    - {index: 0, type: socket}\n%s"
+		"    selectors:\n",
+		i, call, c->call ? "" : "    - {index: 1, type: sockaddr}\n");
 	for (int part = 0; part < PART_MAX; part++) {
 		bool first = true;
 

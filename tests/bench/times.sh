@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# For tools/bench --matrix: what the daemon takes in time and memory, on two processors, by the guest's clock.
+. "$(dirname "$0")/../vm/lib.sh"
+
+export PIN_DIR=/sys/fs/bpf/revshell
+N=20000
+
+# figure NAME VALUE UNIT
+figure() {
+	printf 'time\t%s\t%s\t%s\n' "$@"
+}
+# now: microseconds in $NOW, without a process of its own.
+now() {
+	NOW=${EPOCHREALTIME/./}
+}
+# took NAME TIMES COMMAND...: the least of so many times; it must succeed.
+took() {
+	local name=$1 least='' begin i
+
+	for ((i = 0; i < $2; i++)); do
+		now
+		begin=$NOW
+		"${@:3}" >"$T/out" 2>&1 || fail "${*:3} ($(cat "$T/out"))"
+		now
+		[ -n "$least" ] && [ "$least" -le "$((NOW - begin))" ] || least=$((NOW - begin))
+	done
+	figure "$name" "$((least / 1000))" ms
+}
+memory() {
+	local key
+
+	for key in RssAnon VmRSS VmHWM; do
+		figure "$1: $key of the daemon" "$(sed -n "s/^$key:[^0-9]*\([0-9]*\) kB/\1/p" "/proc/$daemon_pid/status")" KiB
+	done
+}
+stat() {
+	ctl stats --json=short | jq ".\"$1\""
+}
+# concern NAME ACTION: of every connect of the program of that name.
+concern() {
+	policy "$1.yaml" <<-END
+		apiVersion: cilium.io/v1alpha1
+		kind: TracingPolicy
+		metadata: {name: $1}
+		spec:
+		  kprobes:
+		  - call: security_socket_connect
+		    syscall: false
+		    args: [{index: 0, type: socket}, {index: 1, type: sockaddr}]
+		    selectors:
+		    - matchBinaries: [{operator: In, values: ["$T/bin/$1"]}]
+		      matchActions: [{$2}]
+	END
+}
+start() {
+	start_daemon "$T/policies" --mode=enforce || exit 1
+}
+stop() {
+	ctl stop --disarm >/dev/null || fail 'it stops'
+	wait_for 20 process_gone "$daemon_pid"
+}
+# connects NAME PROGRAM CALLS: by two threads, so many in all.
+connects() {
+	local begin
+
+	now
+	begin=$NOW
+	"$T/bin/$2" --quiet --repeat "$(($3 / 2))" --threads 2 udp4 connect 127.0.0.1 9 >/dev/null
+	now
+	figure "$1" "$(($3 * 1000000 / (NOW - begin)))" calls/s
+}
+# burst CALLS: connects that are reported, as fast as two processors make them.
+burst() {
+	"$T/bin/reported" --quiet --repeat "$(($1 / 2))" --threads 2 udp4 connect 127.0.0.1 9 >/dev/null
+	sleep 2
+}
+# loss NAME COMMAND...: what is lost of the events meanwhile, and how many the daemon takes a second of its own
+# processor time.
+loss() {
+	local name=$1 full slow seen spent
+
+	full=$(stat events-dropped-ring-full) slow=$(stat subscriber-drops) seen=$(stat events-seen)
+	spent=$(cut -d ' ' -f 1 "/proc/$daemon_pid/schedstat")
+	"${@:2}"
+	spent=$(($(cut -d ' ' -f 1 "/proc/$daemon_pid/schedstat") - spent))
+	seen=$(($(stat events-seen) - seen))
+	figure "$name: told" "$((seen * 1000000000 / spent))" events/s
+	figure "$name: lost, ring full" "$(($(stat events-dropped-ring-full) - full))" events
+	figure "$name: lost, subscribers slow" "$(($(stat subscriber-drops) - slow))" events
+}
+bursts() {
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		burst 400
+	done
+}
+have_subscribers() {
+	[ "$(stat subscribers)" -eq "$1" ]
+}
+# subscribers N: so many in all.
+subscribers() {
+	while [ "${#helper_pids[@]}" -lt "$1" ]; do
+		ctl events -f -o json >/dev/null 2>&1 &
+		helper_pids+=("$!")
+	done
+	wait_for 60 have_subscribers "$1" || fail "$1 subscribe"
+}
+denied() {
+	until ! "$T/bin/denied" --quiet udp4 connect 127.0.0.1 9; do
+		:
+	done
+}
+launch() {
+	"$REVSHELLD" --policy-dir "$T/policies" "--bus=$DBUS_SYSTEM_BUS_ADDRESS" "--pin-dir=$PIN_DIR" --mode=enforce \
+		>>"$T/daemon.log" 2>&1 &
+	daemon_pid=$!
+	denied
+}
+change_one() {
+	printf '#\n' >>"$T/policies/$1.yaml"
+	ctl reload
+}
+
+for name in reported denied other; do
+	copy_probe "$T/bin/$name" >/dev/null
+done
+start_bus
+connects 'two threads connect, no daemon' other "$N"
+concern reported 'action: Post'
+concern denied 'action: Override, argError: -1'
+took 'first denial after the start' 1 launch
+took 'stop and disarm' 1 stop
+took 'start, programs loaded afresh' 1 start
+memory 'two policies'
+connects 'two threads connect, unconcerned' other "$N"
+took 'status, for comparison' 5 ctl status
+took 'mode: enforce' 5 ctl enforce on
+took 'mode: monitor' 5 ctl enforce off
+took 'reload, one policy of two changed' 5 change_one reported
+for n in 0 1 8; do
+	subscribers "$n"
+	loss "ten times 400 events, $n subscribers" bursts
+	loss "50000 events at once, $n subscribers" burst 50000
+done
+kill "${helper_pids[@]}"
+helper_pids=()
+memory 'two policies, after events'
+kill_daemon
+took 'start, programs taken over' 1 start
+stop
+
+umask 022
+mkdir "$T/many"
+"$BUILD/tests/engine/scale" "$T" "$T/many" || fail 'the policies are written'
+cp "$T"/many/*.yaml "$T/policies/"
+took 'start, 512 policies more of 100,000 prefixes' 1 start
+memory '512 policies'
+took 'reload, one policy of 514 changed' 5 change_one p1
+memory '512 policies, after five reloads'
+rm "$T"/policies/*.yaml
+concern reported 'action: Post'
+took 'reload, 513 policies removed' 1 ctl reload
+memory 'one policy again'
+ok 'all is measured'
+finish
