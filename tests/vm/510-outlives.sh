@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Enforcement outlives the daemon: killed, restarted, upgraded, in a storm of connects of which none gets through.
 # kernels: 5.10 6.12
-# timeout: 700
+# timeout: 900
 . "$(dirname "$0")/lib.sh"
 
 PIN_DIR=/sys/fs/bpf/revshell

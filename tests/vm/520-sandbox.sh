@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The daemon in its sandbox takes new policies, exemptions and hooks; another process alone loads programs.
 # kernels: 5.10 6.12
-# timeout: 600
+# timeout: 900
 . "$(dirname "$0")/lib.sh"
 
 TARGET=$(copy_probe "$T/bin/target")
