@@ -373,36 +373,26 @@ static int attach_needed(struct backend *b, const struct ruleset *rs, struct dia
 	return r;
 }
 
-/* What tells of the generation in force whether rs would make the same, to the byte. */
-static int learn_in_force(const struct backend *b, const struct ruleset *rs,
-			  struct revshell_in_force *ret_value)
-{
-	uint64_t digest;
-	int r = maps_digest(&b->outer, rs, b->generation % REVSHELL_SLOTS, &b->secret, &digest);
-
-	if (r < 0)
-		return r;
-	*ret_value = (struct revshell_in_force){b->generation, digest};
-	return 0;
-}
-
 static bool is_in_force(const struct backend *b, const struct ruleset *rs)
 {
-	struct revshell_in_force noted, found;
+	struct revshell_in_force noted;
 	uint32_t zero = 0;
+	uint64_t digest;
 
 	return bpf_map_lookup_elem(backend_map(b, "rs_in_force"), &zero, &noted) == 0 &&
-	       learn_in_force(b, rs, &found) == 0 && memcmp(&noted, &found, sizeof(found)) == 0;
+	       noted.generation == b->generation &&
+	       maps_digest(&b->outer, rs, b->generation % REVSHELL_SLOTS, &b->secret, &digest) ==
+		       0 &&
+	       noted.digest == digest;
 }
 
 /* Where this fails, what was noted before names another generation: the next daemon publishes. */
-static void note_in_force(const struct backend *b, const struct ruleset *rs)
+static void note_in_force(const struct backend *b, uint64_t digest)
 {
-	struct revshell_in_force value;
+	const struct revshell_in_force value = {b->generation, digest};
 	uint32_t zero = 0;
 
-	if (learn_in_force(b, rs, &value) == 0)
-		(void)bpf_map_update_elem(backend_map(b, "rs_in_force"), &zero, &value, BPF_ANY);
+	(void)bpf_map_update_elem(backend_map(b, "rs_in_force"), &zero, &value, BPF_ANY);
 }
 
 static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
@@ -410,9 +400,11 @@ static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
 	_cleanup_close_ int active = -EBADF;
 	uint64_t generation = b->generation + 1;
 	uint32_t slot = generation % REVSHELL_SLOTS;
+	uint64_t digest;
 	int r;
 
-	r = maps_build(&b->outer, rs, slot, generation, &b->secret, &b->slots[slot], d, &active);
+	r = maps_build(&b->outer, rs, slot, generation, &b->secret, &b->slots[slot], d, &active,
+		       &digest);
 	if (r < 0)
 		return r;
 	/* before the rule set that needs them is current, so none of its calls is missed */
@@ -426,6 +418,7 @@ static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
 		return r;
 	}
 	b->generation = generation;
+	note_in_force(b, digest);
 	return 0;
 }
 
@@ -441,10 +434,7 @@ static int put_in_force(struct backend *b, struct ruleset *rs, struct diag *d)
 		return r;
 	if (may_keep && is_in_force(b, rs))
 		return attach_needed(b, rs, d);
-	r = publish(b, rs, d);
-	if (r == 0)
-		note_in_force(b, rs);
-	return r;
+	return publish(b, rs, d);
 }
 
 int backend_publish(struct backend *b, struct ruleset *rs, struct diag *d, uint64_t *ret_generation)

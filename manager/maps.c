@@ -23,7 +23,7 @@ struct build {
 	uint32_t slot;
 	uint64_t generation;
 	uint64_t bytes;
-	bool digests; /* nothing is created: what would be written goes into the digest */
+	bool compares; /* nothing is written: the digest tells what would be */
 	uint64_t digest;
 };
 
@@ -47,7 +47,7 @@ static int map_new(struct build *b, enum bpf_map_type type, const char *name, ui
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
 	int fd;
 
-	if (b->digests)
+	if (b->compares)
 		return 0;
 	fd = bpf_map_create(type, name, key_size, value_size, n, &opts);
 	if (fd < 0)
@@ -66,11 +66,10 @@ static int map_fill(struct build *b, const char *name, int fd, const void *keys,
 
 	if (n == 0)
 		return 0;
-	if (b->digests) {
-		absorb(b, keys, n * key_size);
-		absorb(b, values, n * value_size);
+	absorb(b, keys, n * key_size);
+	absorb(b, values, n * value_size);
+	if (b->compares)
 		return 0;
-	}
 	r = bpf_map_update_batch(fd, keys, values, &count, &opts);
 	if (r == 0 && count == n)
 		return 0;
@@ -85,13 +84,22 @@ static int map_fill(struct build *b, const char *name, int fd, const void *keys,
 	return 0;
 }
 
-/* The number of the map that hangs in an element: to read the map takes CAP_SYS_ADMIN. */
-static int absorb_inner(struct build *b, int outer, uint32_t index)
+/*
+ * The number of the map that hangs in an element, as to read the map takes CAP_SYS_ADMIN. One that
+ * cannot be had while building is 0, which no comparison finds. Kernels before 6.8 wait for all
+ * programs at each look-up in an outer map, so that is for comparing alone.
+ */
+static int absorb_map(struct build *b, int outer, uint32_t index, int inner)
 {
-	uint32_t id = 0;
-	int r = bpf_map_lookup_elem(outer, &index, &id);
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
+	int r = 0;
 
-	absorb(b, &id, sizeof(id));
+	if (b->compares)
+		r = bpf_map_lookup_elem(outer, &index, &info.id);
+	else if (bpf_obj_get_info_by_fd(inner, &info, &size) < 0)
+		info.id = 0;
+	absorb(b, &info.id, sizeof(info.id));
 	return r;
 }
 
@@ -99,13 +107,14 @@ static int outer_set(struct build *b, const char *name, int outer, uint32_t inde
 {
 	int r;
 
-	if (b->digests) {
-		absorb(b, name, strlen(name));
-		absorb(b, &index, sizeof(index));
-		return absorb_inner(b, outer, index);
+	if (!b->compares) {
+		r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
+		if (r < 0)
+			return build_error(b, r, "hang in", name);
 	}
-	r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
-	return r < 0 ? build_error(b, r, "hang in", name) : 0;
+	absorb(b, name, strlen(name));
+	absorb(b, &index, sizeof(index));
+	return absorb_map(b, outer, index, inner);
 }
 
 /* Empties an element that the slot's last generation filled and this one does not. */
@@ -448,13 +457,16 @@ static int build_active(struct build *b, int *ret_fd)
 		return -ENOMEM;
 	for (uint32_t h = 0; h < REVSHELL_HOOK_MAX; h++) {
 		*cfg = b->rs->hooks[h].cfg;
-		cfg->generation = b->generation;
 		cfg->slot = b->slot;
-		r = map_fill(b, "rs_hooks", fd, &h, sizeof(h), cfg, sizeof(*cfg), 1);
+		absorb(b, cfg, sizeof(*cfg));
+		cfg->generation = b->generation;
+		r = b->compares ? 0 : bpf_map_update_elem(fd, &h, cfg, BPF_ANY);
 		if (r < 0)
-			return r;
+			return build_error(b, r, "fill", "rs_hooks");
 	}
 	r = outer_set(b, "rs_hooks", b->outer->hooks, b->slot, fd);
+	if (r == 0)
+		r = absorb_map(b, b->outer->active, 0, fd);
 	if (r < 0)
 		return r;
 	b->bytes += REVSHELL_HOOK_MAX * sizeof(*cfg);
@@ -467,6 +479,8 @@ static int build_all(struct build *b, int *ret_active)
 {
 	int r;
 
+	b->digest = b->rs->digest;
+	absorb(b, b->secret, sizeof(*b->secret));
 	r = build_array(b, "rs_rows", b->outer->rows, b->rs->rows, sizeof(*b->rs->rows),
 			b->rs->n_rows);
 	if (r < 0)
@@ -513,7 +527,7 @@ static int build_all(struct build *b, int *ret_active)
 
 int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
 	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *filled,
-	       struct diag *d, int *ret_active)
+	       struct diag *d, int *ret_active, uint64_t *ret_digest)
 {
 	struct build b = {
 		.outer = outer,
@@ -529,6 +543,7 @@ int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_
 	if (r < 0)
 		return r;
 	filled->bytes = b.bytes;
+	*ret_digest = b.digest;
 	return 0;
 }
 
@@ -542,15 +557,10 @@ int maps_digest(const struct maps_outer *outer, const struct ruleset *rs, uint32
 		.secret = secret,
 		.filled = &nothing,
 		.slot = slot,
-		.digests = true,
-		.digest = rs->digest,
+		.compares = true,
 	};
-	int r, none;
+	int none, r = build_all(&b, &none);
 
-	absorb(&b, secret, sizeof(*secret));
-	r = build_all(&b, &none);
-	if (r == 0)
-		r = absorb_inner(&b, outer->active, 0);
 	if (r < 0)
 		return r;
 	*ret_digest = b.digest;

@@ -44,11 +44,12 @@ struct maps_slot {
  * current. filled says what the slot held and receives what it holds. The rows, pages and tries
  * are created new, so nothing that a running program may still read is written. secret keys the
  * hashes of long paths. ret_active receives the map that, put into outer->active, makes the
- * generation current. Returns 0 or -errno with an error in d.
+ * generation current, ret_digest what maps_digest() then says. Returns 0 or -errno with an error
+ * in d.
  */
 int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
 	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *filled,
-	       struct diag *d, int *ret_active);
+	       struct diag *d, int *ret_active, uint64_t *ret_digest);
 
 /*
  * A digest of all that maps_build() writes of rs into a slot under secret, but for the generation's

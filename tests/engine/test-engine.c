@@ -57,10 +57,11 @@ static void publish(struct engine *e, struct ruleset *rs)
 	_cleanup_close_ int active = -EBADF;
 	uint32_t slot = ++e->generation % REVSHELL_SLOTS;
 	struct diag d = {};
+	uint64_t digest;
 
 	learn_files(rs);
-	if (maps_build(&e->outer, rs, slot, e->generation, &e->secret, &e->slots[slot], &d,
-		       &active) < 0)
+	if (maps_build(&e->outer, rs, slot, e->generation, &e->secret, &e->slots[slot], &d, &active,
+		       &digest) < 0)
 		fail_msg("%s", d.n_items ? d.items[0].message : "no memory");
 	diag_done(&d);
 	assert_int_equal(maps_activate(&e->outer, active), 0);
