@@ -52,7 +52,6 @@ static bool daemon_knows(const char *name)
 	return strcmp(name, "memlock") == 0 || strcmp(name, "management") == 0;
 }
 
-/* Another host is looked at by the daemon there. */
 static int ask_diagnose(struct ctl *c, struct report *report)
 {
 	const char *action = "diagnose the host", *word;
@@ -78,6 +77,7 @@ static int ask_diagnose(struct ctl *c, struct report *report)
 	return r < 0 ? ctl_fail_reply(action, r) : 0;
 }
 
+/* Another host is looked at by the daemon there. */
 static int ask_host(struct ctl *c, struct report *report)
 {
 	int r = ctl_connect(c, "diagnose the host");

@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "maps.h"
 
+struct bpf_map;
 struct revshell_bpf;
 
 #define BACKEND_MAX_LINKS 128
@@ -152,6 +153,9 @@ uint64_t backend_object_hash(void);
 /* backend-maps.c: takes descriptors of the main object's maps that outlive it. */
 int backend_maps_keep(struct backend *b);
 void backend_maps_forget(struct backend *b);
+
+/* Whether all objects and daemons share a map of an object, not only its own programs. */
+bool backend_map_is_kept(const struct bpf_map *map);
 
 /* The descriptor of a map, "bss" being the programs' variables. -ENOENT: there is none. */
 int backend_map(const struct backend *b, const char *name);

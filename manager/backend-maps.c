@@ -13,6 +13,11 @@
 #include "macro.h"
 #include "revshell.skel.h"
 
+bool backend_map_is_kept(const struct bpf_map *map)
+{
+	return !bpf_map__is_internal(map) && bpf_map__autocreate(map);
+}
+
 static int keep_map(struct backend *b, const char *name, int fd, bool is_kept)
 {
 	struct backend_map *map = &b->maps[b->n_maps];
@@ -35,7 +40,7 @@ int backend_maps_keep(struct backend *b)
 
 	bpf_object__for_each_map(map, b->skel->obj)
 	{
-		if (r == 0 && !bpf_map__is_internal(map) && bpf_map__autocreate(map))
+		if (r == 0 && backend_map_is_kept(map))
 			r = keep_map(b, bpf_map__name(map), bpf_map__fd(map), true);
 	}
 	return r;

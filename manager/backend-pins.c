@@ -195,11 +195,6 @@ static bool map_fits(const struct bpf_map *map, int fd)
 	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == bpf_map__max_entries(map));
 }
 
-static bool is_kept(const struct bpf_map *map)
-{
-	return !bpf_map__is_internal(map) && bpf_map__autocreate(map);
-}
-
 int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
 {
 	struct bpf_map *map;
@@ -210,7 +205,7 @@ int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
 	/* all or none */
 	bpf_object__for_each_map(map, obj)
 	{
-		if (!is_kept(map))
+		if (!backend_map_is_kept(map))
 			continue;
 		r = pin_path(path, sizeof(path), b->pins.dir, "map_", bpf_map__name(map));
 		if (r == 0 && n == ARRAY_SIZE(fds))
@@ -229,7 +224,7 @@ int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
 		goto out;
 	bpf_object__for_each_map(map, obj)
 	{
-		if (!is_kept(map) || n_reused == n)
+		if (!backend_map_is_kept(map) || n_reused == n)
 			continue;
 		r = bpf_map__reuse_fd(map, fds[n_reused++]);
 		if (r < 0)

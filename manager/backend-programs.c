@@ -184,7 +184,7 @@ static int share_maps(struct backend *b, struct bpf_object *obj)
 
 	bpf_object__for_each_map(map, obj)
 	{
-		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map))
+		if (!backend_map_is_kept(map))
 			continue;
 		r = bpf_map__reuse_fd(map, backend_map(b, bpf_map__name(map)));
 		if (r < 0)
