@@ -11,6 +11,7 @@
 #define _cleanup_(f)	     __attribute__((cleanup(f)))
 #define _printf_(fmt, first) __attribute__((format(printf, fmt, first)))
 #define _unused_	     __attribute__((unused))
+#define _fallthrough_	     __attribute__((fallthrough)) /* clang takes no comment for it */
 #define MAX(a, b)	     ((a) > (b) ? (a) : (b))
 #define MIN(a, b)	     ((a) < (b) ? (a) : (b))
 

@@ -274,7 +274,7 @@ static void put_function(struct sim_call *call)
 			o->sk_state =
 				call->hook == REVSHELL_HOOK_TCP_CONNECT ? TCP_SYN_SENT : TCP_CLOSE;
 		sim_know(call, SIM_DIM(SK_STATE));
-		/* fallthrough */
+		_fallthrough_;
 	case REVSHELL_HOOK_TCP_CLOSE:
 	case REVSHELL_HOOK_TCP_SENDMSG:
 	case REVSHELL_HOOK_TCP_SET_STATE:
