@@ -11,7 +11,7 @@
 #include "revshell-abi.h"
 
 #define POLICY_MAX_NAME	   253U
-#define POLICY_MAX_MESSAGE 256U /* bytes; longer ones are cut with a warning */
+#define POLICY_MAX_MESSAGE 256U /* bytes, before escapes; longer ones are cut with a warning */
 #define POLICY_MAX_TAGS	   16U
 #define POLICY_MAX_TAG	   128U
 #define POLICY_MAX_ARGS	   5U

@@ -185,6 +185,25 @@ static void test_cut(void **state)
 	free(t.s);
 }
 
+/* What is cut is the text as written; escapes come behind, as in Tetragon. */
+static void test_cut_escapes(void **state)
+{
+	struct policy_set set = {};
+	const struct policy *p;
+	struct text t;
+
+	text_start(&t);
+	fputs(POLICY_HEAD "spec:\n  lsmhooks:\n  - hook: socket_accept\n    message: 'x", t.f);
+	print_many(t.f, "\"", POLICY_MAX_MESSAGE);
+	fputs("'\n", t.f);
+	text_end(&t);
+	p = load_one(t.s, &set);
+	assert_int_equal(strlen(p->entries[0].message), 1 + 2 * (POLICY_MAX_MESSAGE - 1));
+	assert_int_equal(p->entries[0].message[1], '\\');
+	policy_set_done(&set);
+	free(t.s);
+}
+
 static void test_many_cidrs(void **state)
 {
 	double start = seconds();
@@ -368,9 +387,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),	      cmocka_unit_test(test_name),
 		cmocka_unit_test(test_counts),	      cmocka_unit_test(test_message),
-		cmocka_unit_test(test_cut),	      cmocka_unit_test(test_many_cidrs),
-		cmocka_unit_test(test_macro_bomb),    cmocka_unit_test(test_list_bomb),
-		cmocka_unit_test(test_many_mistakes), cmocka_unit_test(test_many_policies),
+		cmocka_unit_test(test_cut),	      cmocka_unit_test(test_cut_escapes),
+		cmocka_unit_test(test_many_cidrs),    cmocka_unit_test(test_macro_bomb),
+		cmocka_unit_test(test_list_bomb),     cmocka_unit_test(test_many_mistakes),
+		cmocka_unit_test(test_many_policies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
