@@ -370,7 +370,8 @@ struct revshell_mode_value {
 /* rs_meta, one element, for daemons only: whose pins these are. */
 struct revshell_meta {
 	__u64 object_hash; /* 64-bit FNV-1a of the object that the programs came from */
-	__u32 kind;	   /* enum backend_kind */
+	__u16 kind;	   /* enum backend_kind */
+	__u16 kernel_has;  /* bits of what was found of the kernel that they were loaded for */
 	__u32 complete;	   /* 1: every map and link was pinned */
 };
 

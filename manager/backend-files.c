@@ -13,22 +13,91 @@
 /* So many descriptors are open at once while inode numbers are learned. */
 #define BATCH 256
 
-static struct bpf_link *attach_iterator(struct bpf_program *prog, bool own_task)
+const char *const backend_iterator_names[ITERATOR_MAX] = {
+	[ITERATOR_FILES] = "rs_files",
+	[ITERATOR_HOST] = "rs_host",
+};
+
+int backend_iterators_keep(struct backend *b)
+{
+	for (size_t i = 0; i < ITERATOR_MAX; i++) {
+		const struct bpf_program *prog =
+			bpf_object__find_program_by_name(b->skel->obj, backend_iterator_names[i]);
+
+		b->iterators[i] = prog ? fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 0) : -EBADF;
+		if (b->iterators[i] < 0)
+			return prog ? -errno : -ENOENT;
+	}
+	return 0;
+}
+
+/* The kernel's number of a map, 0 if it cannot be had. */
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.id;
+}
+
+/*
+ * Whether a pinned program is the iterator that it passes for: by name and type, and where it
+ * reads a map, by that: one left behind by another daemon would tell of another rule set.
+ */
+static bool is_iterator(const struct backend *b, enum backend_iterator i, int fd)
+{
+	uint32_t maps[8] = {}, active = map_id(backend_map(b, "rs_active"));
+	struct bpf_prog_info info = {.map_ids = (uintptr_t)maps, .nr_map_ids = ARRAY_SIZE(maps)};
+	__u32 size = sizeof(info);
+	bool reads = false;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != BPF_PROG_TYPE_TRACING ||
+	    strcmp(info.name, backend_iterator_names[i]) != 0 || active == 0)
+		return false;
+	for (size_t k = 0; k < MIN(info.nr_map_ids, ARRAY_SIZE(maps)); k++)
+		reads |= maps[k] == active;
+	return reads == (i == ITERATOR_HOST);
+}
+
+int backend_iterators_adopt(struct backend *b)
+{
+	for (size_t i = 0; i < ITERATOR_MAX; i++) {
+		int fd = backend_pins_get(b, "prog_", backend_iterator_names[i]);
+
+		if (fd < 0)
+			return fd;
+		b->iterators[i] = fd;
+		if (!is_iterator(b, i, fd))
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
+void backend_iterators_forget(struct backend *b)
+{
+	for (size_t i = 0; i < ITERATOR_MAX; i++) {
+		closep(&b->iterators[i]);
+		b->iterators[i] = -EBADF;
+	}
+}
+
+/* Returns a link or -errno. */
+static int attach_iterator(int prog, bool own_task)
 {
 	union bpf_iter_link_info info = {.task = {.pid = getpid()}};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_link *link = NULL;
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &info, .iter_info_len = sizeof(info));
+	int link = -EINVAL;
 
 	if (own_task)
-		link = bpf_program__attach_iter(prog, &opts);
+		link = bpf_link_create(prog, 0, BPF_TRACE_ITER, &opts);
 	/* before 6.1 the iterator cannot be told which task; the program looks for it anyway */
-	return link ? link : bpf_program__attach_iter(prog, NULL);
+	return link >= 0 ? link : bpf_link_create(prog, 0, BPF_TRACE_ITER, NULL);
 }
 
 /* Runs an iterator and returns all that it writes, at most size bytes. */
-static ssize_t run_iterator(const struct bpf_link *link, void *buf, size_t size)
+static ssize_t run_iterator(int link, void *buf, size_t size)
 {
-	_cleanup_close_ int fd = bpf_iter_create(bpf_link__fd(link));
+	_cleanup_close_ int fd = bpf_iter_create(link);
 	ssize_t total = 0;
 
 	if (fd < 0)
@@ -49,14 +118,13 @@ static ssize_t run_iterator(const struct bpf_link *link, void *buf, size_t size)
 
 int backend_learn_host(struct backend *b, struct revshell_host *ret_host)
 {
-	struct bpf_link *link = attach_iterator(b->skel->progs.rs_host, false);
+	_cleanup_close_ int link = attach_iterator(b->iterators[ITERATOR_HOST], false);
 	struct revshell_host host = {};
 	ssize_t n;
 
-	if (!link)
-		return -errno;
+	if (link < 0)
+		return link;
 	n = run_iterator(link, &host, sizeof(host));
-	bpf_link__destroy(link);
 	if (n < 0)
 		return n;
 	if (n != sizeof(host))
@@ -67,9 +135,9 @@ int backend_learn_host(struct backend *b, struct revshell_host *ret_host)
 
 int backend_files_prepare(struct backend *b)
 {
-	if (!b->files_iterator)
-		b->files_iterator = attach_iterator(b->skel->progs.rs_files, true);
-	return b->files_iterator ? 0 : -errno;
+	if (b->files_link < 0)
+		b->files_link = attach_iterator(b->iterators[ITERATOR_FILES], true);
+	return MIN(b->files_link, 0);
 }
 
 /*
@@ -117,7 +185,7 @@ int backend_identify(struct backend *b, const int *fds, size_t n, struct revshel
 	memset(ret_ids, 0, n * sizeof(*ret_ids));
 	size = backend_files_prepare(b);
 	if (size == 0)
-		size = run_iterator(b->files_iterator, ids, max * sizeof(*ids));
+		size = run_iterator(b->files_link, ids, max * sizeof(*ids));
 	for (ssize_t k = 0; k < size / (ssize_t)sizeof(*ids); k++)
 		for (size_t i = 0; i < n; i++)
 			if (fds[i] >= 0 && ids[k].fd == (uint32_t)fds[i])

@@ -44,6 +44,20 @@ extern const struct backend_ops backend_ops_lsm;
 extern const struct backend_ops backend_ops_fmod_ret;
 extern const struct backend_ops backend_ops_kprobe;
 
+/* Programs by which the kernel is asked. */
+enum backend_iterator {
+	ITERATOR_FILES, /* what it calls the daemon's open files */
+	ITERATOR_HOST,
+	ITERATOR_MAX,
+};
+
+/* What this kernel has, as bits. */
+enum {
+	HAS_TASK_STORAGE = 1,
+	HAS_SOCKET_COOKIE = 2,
+	HAS_SOCK_FROM_FILE = 4,
+};
+
 /* A map of the main object's, by a descriptor of our own. */
 struct backend_map {
 	char name[32];
@@ -54,13 +68,12 @@ struct backend_map {
 struct backend {
 	enum backend_kind kind;
 	const struct backend_ops *ops;
-	bool have_task_storage;
-	bool have_socket_cookie;
-	bool have_sock_from_file;
-	struct revshell_bpf *skel; /* the main object, until the start is over */
+	unsigned int kernel_has;
+	struct revshell_bpf *skel; /* the main object, until the start is over; NULL: not opened */
 	struct backend_map maps[BACKEND_MAX_MAPS];
 	size_t n_maps;
-	struct revshell_selftest *selftest_area; /* of the verdict programs, as long as skel */
+	struct revshell_selftest *selftest_area; /* of the verdict programs, during the start */
+	int iterators[ITERATOR_MAX];		 /* programs */
 	struct backend_pins {
 		char *base; /* NULL: nothing is pinned */
 		char *dir;
@@ -80,7 +93,7 @@ struct backend {
 	struct revshell_secret secret;
 	uint64_t host_ns[NS_MAX];		   /* inode numbers; 0: not known */
 	struct bpf_link *links[BACKEND_MAX_LINKS]; /* by index into backend_programs */
-	struct bpf_link *files_iterator;	   /* over the daemon's descriptors */
+	int files_link;				   /* of ITERATOR_FILES, once attached */
 	struct backend_loader {
 		pid_t pid; /* 0: there is none, and programs are loaded here */
 		int socket;
@@ -115,6 +128,14 @@ int backend_identify(struct backend *b, const int *fds, size_t n, struct revshel
 /* Attaches the iterator that learning files takes, once and for all. */
 int backend_files_prepare(struct backend *b);
 
+/* In the object, and of their pins. */
+extern const char *const backend_iterator_names[ITERATOR_MAX];
+
+/* Takes descriptors of the iterators: out of the main object, or of their pins. After the maps. */
+int backend_iterators_keep(struct backend *b);
+int backend_iterators_adopt(struct backend *b);
+void backend_iterators_forget(struct backend *b);
+
 /* The host's mount namespace, by the first process, and the generation in force. */
 int backend_learn_host(struct backend *b, struct revshell_host *ret_host);
 
@@ -126,7 +147,8 @@ bool backend_program_belongs(const struct backend *b, const struct backend_progr
 /* Puts a new string into *reason, in place of what is there. reason may be NULL. */
 void backend_reason(char **reason, const char *fmt, ...) _printf_(2, 3);
 
-void backend_learn_helpers(struct backend *b);
+/* What the kernel has: as the pins say, if they are of this build, else by asking it. */
+void backend_learn_kernel(struct backend *b);
 
 /*
  * Opens and loads an object: the main one with all that is always attached (wanted NULL), or one
@@ -147,10 +169,21 @@ int backend_attach_here(struct backend *b, size_t i, char **reason);
 /* Whether a program is attached, by whichever process. */
 bool backend_program_is_attached(const struct backend *b, size_t i);
 
+/* backend-maps.c */
+
 /* Of the programs that this daemon was built with. */
 uint64_t backend_object_hash(void);
 
-/* backend-maps.c: takes descriptors of the main object's maps that outlive it. */
+/* Whether a map of the object is part of the backend on this kernel. */
+bool backend_map_belongs(const struct backend *b, const char *name);
+
+/*
+ * Takes descriptors of all pinned maps. -EUCLEAN: one is not there, or of another form than that
+ * which this daemon was built with.
+ */
+int backend_maps_adopt(struct backend *b);
+
+/* Takes descriptors of the main object's maps that outlive it. */
 int backend_maps_keep(struct backend *b);
 void backend_maps_forget(struct backend *b);
 
@@ -177,10 +210,13 @@ void backend_loader_done(struct backend *b);
 /* Looks for pins below base. 0, or -errno: they cannot be looked at, or are not ours alone. */
 int backend_pins_open(struct backend *b, const char *base);
 
-/* Lets an object that is not loaded yet use the pinned maps. -EUCLEAN: they have another form. */
-int backend_pins_reuse(struct backend *b, struct bpf_object *obj);
+/* Opens what is pinned under a name, "map_" and "rs_mode". A descriptor or -errno. */
+int backend_pins_get(const struct backend *b, const char *kind, const char *name);
 
-/* Takes over the pinned links, and the self-test's part of the programs behind them. */
+/*
+ * Takes over the pinned links, the self-test's part of the programs behind them, and the iterators.
+ * After the maps.
+ */
 int backend_pins_adopt(struct backend *b);
 
 /* Pins a link that was attached later. */

@@ -11,37 +11,109 @@
 
 #include "backend-internal.h"
 #include "macro.h"
+#include "object.h"
 #include "revshell.skel.h"
+
+static const struct form {
+	const char *name;
+	uint32_t type;
+	uint32_t key_size, value_size; /* bytes */
+	uint32_t max_entries;
+} forms[] = {
+#define X(name, type, key_size, value_size, max_entries) \
+	{name, type, key_size, value_size, max_entries},
+	OBJECT_MAPS(X)
+#undef X
+};
+
+/* Where the program's file can be changed, so that tests have another build. */
+static const char object_id[] = OBJECT_ID;
+
+uint64_t backend_object_hash(void)
+{
+	return strtoull(strrchr(object_id, '-') + 1, NULL, 16);
+}
+
+bool backend_map_belongs(const struct backend *b, const char *name)
+{
+	if (strcmp(name, "rs_labels") == 0 || strcmp(name, "rs_owners") == 0)
+		return b->kernel_has & HAS_TASK_STORAGE;
+	if (strcmp(name, "rs_labels_hash") == 0)
+		return !(b->kernel_has & HAS_TASK_STORAGE);
+	if (strcmp(name, "rs_entries") == 0)
+		return b->kind == BACKEND_KPROBE;
+	return true;
+}
 
 bool backend_map_is_kept(const struct bpf_map *map)
 {
 	return !bpf_map__is_internal(map) && bpf_map__autocreate(map);
 }
 
-static int keep_map(struct backend *b, const char *name, int fd, bool is_kept)
+/* Takes a descriptor, even if it fails. */
+static int add_map(struct backend *b, const char *name, int fd, bool is_kept)
 {
 	struct backend_map *map = &b->maps[b->n_maps];
 
-	if (b->n_maps == ARRAY_SIZE(b->maps) || strlen(name) >= sizeof(map->name))
+	if (b->n_maps == ARRAY_SIZE(b->maps) || strlen(name) >= sizeof(map->name)) {
+		close(fd);
 		return -E2BIG;
-	map->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (map->fd < 0)
-		return -errno;
+	}
 	strcpy(map->name, name);
+	map->fd = fd;
 	map->is_kept = is_kept;
 	b->n_maps++;
 	return 0;
 }
 
+/* An array of one element may differ in nothing; a ring's size is its own affair. */
+static bool map_fits(const struct form *form, int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == form->type &&
+	       info.key_size == form->key_size && info.value_size == form->value_size &&
+	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == form->max_entries);
+}
+
+int backend_maps_adopt(struct backend *b)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(forms); i++) {
+		int fd;
+
+		if (!backend_map_belongs(b, forms[i].name))
+			continue;
+		fd = backend_pins_get(b, "map_", forms[i].name);
+		if (fd < 0)
+			return fd == -ENOENT ? -EUCLEAN : fd;
+		r = add_map(b, forms[i].name, fd, true);
+		if (r == 0 && !map_fits(&forms[i], fd))
+			r = -EUCLEAN;
+	}
+	return r;
+}
+
+static int keep_map(struct backend *b, const char *name, const struct bpf_map *map, bool is_kept)
+{
+	int fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : add_map(b, name, fd, is_kept);
+}
+
 int backend_maps_keep(struct backend *b)
 {
 	const struct bpf_map *map;
-	int r = keep_map(b, "bss", bpf_map__fd(b->skel->maps.bss), false);
+	int r = keep_map(b, "bss", b->skel->maps.bss, false);
 
+	if (b->pins.maps_adopted)
+		return r;
 	bpf_object__for_each_map(map, b->skel->obj)
 	{
 		if (r == 0 && backend_map_is_kept(map))
-			r = keep_map(b, bpf_map__name(map), bpf_map__fd(map), true);
+			r = keep_map(b, bpf_map__name(map), map, true);
 	}
 	return r;
 }

@@ -17,6 +17,7 @@
 
 #include "backend-internal.h"
 #include "macro.h"
+#include "object.h"
 #include "revshell.skel.h"
 
 /* bpffs takes no dots in names. */
@@ -79,7 +80,7 @@ static int remove_versions(const char *base, const char *keep)
  * Opens a pinned array of one element. The kernel copies as much as the map says, so one of another
  * form is -EUCLEAN.
  */
-static int open_array(const char *dir, const char *name, size_t value_size)
+static int open_array(const char *dir, const char *kind, const char *name, size_t value_size)
 {
 	struct bpf_map_info info = {};
 	__u32 size = sizeof(info);
@@ -87,21 +88,22 @@ static int open_array(const char *dir, const char *name, size_t value_size)
 	char path[PATH_MAX];
 	int r;
 
-	r = pin_path(path, sizeof(path), dir, "map_", name);
+	r = pin_path(path, sizeof(path), dir, kind, name);
 	if (r < 0)
 		return r;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -errno;
 	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != BPF_MAP_TYPE_ARRAY ||
-	    info.key_size != sizeof(__u32) || info.value_size != value_size)
+	    info.key_size != sizeof(__u32) || info.value_size != value_size ||
+	    info.max_entries != 1)
 		return -EUCLEAN;
 	return TAKE_FD(fd);
 }
 
 static int read_array(const char *dir, const char *name, void *ret_value, size_t value_size)
 {
-	_cleanup_close_ int fd = open_array(dir, name, value_size);
+	_cleanup_close_ int fd = open_array(dir, "map_", name, value_size);
 	__u32 zero = 0;
 
 	return fd < 0 ? fd : bpf_map_lookup_elem(fd, &zero, ret_value);
@@ -111,7 +113,7 @@ static int read_array(const char *dir, const char *name, void *ret_value, size_t
 static void mark_incomplete(const char *dir)
 {
 	const struct revshell_meta meta = {};
-	_cleanup_close_ int fd = open_array(dir, "rs_meta", sizeof(meta));
+	_cleanup_close_ int fd = open_array(dir, "map_", "rs_meta", sizeof(meta));
 	__u32 zero = 0;
 
 	if (fd >= 0)
@@ -182,60 +184,12 @@ static bool is_bpffs(const char *path)
 	return statfs(parent, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
-/* An array of one element may differ in nothing; a ring's size is its own affair. */
-static bool map_fits(const struct bpf_map *map, int fd)
+int backend_pins_get(const struct backend *b, const char *kind, const char *name)
 {
-	struct bpf_map_info info = {};
-	__u32 size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
-		return false;
-	return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
-	       info.value_size == bpf_map__value_size(map) &&
-	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == bpf_map__max_entries(map));
-}
-
-int backend_pins_reuse(struct backend *b, struct bpf_object *obj)
-{
-	struct bpf_map *map;
 	char path[PATH_MAX];
-	int fds[64] = {}, r = 0;
-	size_t n = 0, n_reused = 0;
+	int r = pin_path(path, sizeof(path), b->pins.dir, kind, name);
 
-	/* all or none */
-	bpf_object__for_each_map(map, obj)
-	{
-		if (!backend_map_is_kept(map))
-			continue;
-		r = pin_path(path, sizeof(path), b->pins.dir, "map_", bpf_map__name(map));
-		if (r == 0 && n == ARRAY_SIZE(fds))
-			r = -E2BIG;
-		if (r == 0)
-			r = bpf_obj_get(path);
-		if (r < 0)
-			break;
-		fds[n++] = r;
-		if (!map_fits(map, r)) {
-			r = -EUCLEAN;
-			break;
-		}
-	}
-	if (r < 0)
-		goto out;
-	bpf_object__for_each_map(map, obj)
-	{
-		if (!backend_map_is_kept(map) || n_reused == n)
-			continue;
-		r = bpf_map__reuse_fd(map, fds[n_reused++]);
-		if (r < 0)
-			goto out;
-	}
-	r = 0;
-out:
-	/* libbpf keeps copies of its own */
-	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
-	return r;
+	return r < 0 ? r : bpf_obj_get(path);
 }
 
 int backend_pins_open(struct backend *b, const char *base)
@@ -275,12 +229,30 @@ int backend_pins_open(struct backend *b, const char *base)
 	return 0;
 }
 
+/* The variables of the programs in force: an array of one element, of the size that ours have. */
+static int adopt_bss(struct backend *b)
+{
+	_cleanup_close_ int fd = open_array(b->pins.dir, "", "bss", OBJECT_BSS);
+	void *bss;
+
+	if (fd < 0)
+		return fd;
+	bss = mmap(NULL, OBJECT_BSS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (bss == MAP_FAILED)
+		return -errno;
+	b->pins.bss = bss;
+	b->pins.bss_size = OBJECT_BSS;
+	b->selftest_area =
+		(struct revshell_selftest *)((char *)bss +
+					     offsetof(struct revshell_bpf__bss, rs_selftest));
+	return 0;
+}
+
 /* Opens the pinned links of the programs in force; all that are always attached must be there. */
 int backend_pins_adopt(struct backend *b)
 {
-	size_t bss_size = bpf_map__value_size(b->skel->maps.bss);
 	char path[PATH_MAX];
-	int fd, r;
+	int r;
 
 	for (size_t i = 0; i < n_backend_programs; i++) {
 		const struct backend_program *p = &backend_programs[i];
@@ -297,27 +269,8 @@ int backend_pins_adopt(struct backend *b)
 		else if (!p->on_demand)
 			return -errno;
 	}
-	r = pin_path(path, sizeof(path), b->pins.dir, "", "bss");
-	if (r < 0)
-		return r;
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return -errno;
-	if (!map_fits(b->skel->maps.bss, fd)) {
-		close(fd);
-		return -EUCLEAN;
-	}
-	b->pins.bss = mmap(NULL, bss_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (b->pins.bss == MAP_FAILED) {
-		b->pins.bss = NULL;
-		return -errno;
-	}
-	b->pins.bss_size = bss_size;
-	b->selftest_area =
-		(struct revshell_selftest *)((char *)b->pins.bss +
-					     offsetof(struct revshell_bpf__bss, rs_selftest));
-	return 0;
+	r = backend_iterators_adopt(b);
+	return r < 0 ? r : adopt_bss(b);
 }
 
 /* Pins a descriptor, in place of what may stand there: never a moment without either. */
@@ -370,6 +323,7 @@ static int write_meta(struct backend *b)
 	const struct revshell_meta meta = {
 		.object_hash = backend_object_hash(),
 		.kind = b->kind,
+		.kernel_has = (uint16_t)b->kernel_has,
 		.complete = 1,
 	};
 	__u32 zero = 0;
@@ -377,7 +331,7 @@ static int write_meta(struct backend *b)
 	return bpf_map_update_elem(backend_map(b, "rs_meta"), &zero, &meta, BPF_ANY);
 }
 
-static int pin_links(struct backend *b, const char *dir)
+static int pin_programs(struct backend *b, const char *dir)
 {
 	int r = 0;
 
@@ -385,6 +339,8 @@ static int pin_links(struct backend *b, const char *dir)
 		if (b->links[i])
 			r = pin_fd(dir, "link_", backend_programs[i].name,
 				   bpf_link__fd(b->links[i]));
+	for (size_t i = 0; r == 0 && i < ITERATOR_MAX; i++)
+		r = pin_fd(dir, "prog_", backend_iterator_names[i], b->iterators[i]);
 	return r;
 }
 
@@ -412,6 +368,8 @@ int backend_pins_missing(const struct backend *b)
 	for (size_t i = 0; i < n_backend_programs; i++)
 		n += backend_program_is_attached(b, i) &&
 		     !is_pinned(b, "link_", backend_programs[i].name);
+	for (size_t i = 0; i < ITERATOR_MAX; i++)
+		n += !is_pinned(b, "prog_", backend_iterator_names[i]);
 	return n + !is_pinned(b, "", "bss");
 }
 
@@ -436,6 +394,10 @@ int backend_pins_repair(struct backend *b)
 	for (size_t i = 0; r == 0 && i < n_backend_programs; i++)
 		if (b->links[i] && !is_pinned(b, "link_", backend_programs[i].name))
 			r = backend_pin_link(b, i);
+	for (size_t i = 0; r == 0 && i < ITERATOR_MAX; i++)
+		if (!is_pinned(b, "prog_", backend_iterator_names[i]))
+			r = pin_fd(b->pins.dir, "prog_", backend_iterator_names[i],
+				   b->iterators[i]);
 	if (r == 0)
 		r = repair_bss(b);
 	/* whoever removed them may have marked the rest */
@@ -459,7 +421,7 @@ static int pin_afresh(struct backend *b)
 		if (b->maps[i].is_kept)
 			r = pin_fd(fresh, "map_", b->maps[i].name, b->maps[i].fd);
 	if (r == 0)
-		r = pin_links(b, fresh);
+		r = pin_programs(b, fresh);
 	if (r == 0)
 		r = pin_bss(b, fresh);
 	if (r == 0)
@@ -476,7 +438,7 @@ static int pin_afresh(struct backend *b)
 /* Where maps were taken over. A crash in between leaves a hash that does not fit: all is redone. */
 static int pin_anew(struct backend *b)
 {
-	int r = pin_links(b, b->pins.dir);
+	int r = pin_programs(b, b->pins.dir);
 
 	if (r == 0 && !b->pins.programs_adopted)
 		r = pin_bss(b, b->pins.dir);

@@ -93,14 +93,14 @@ _Static_assert(ARRAY_SIZE(backend_programs) <= BACKEND_MAX_LINKS, "room for link
 
 bool backend_program_belongs(const struct backend *b, const struct backend_program *p)
 {
-	if (strcmp(p->name, "rs_free") == 0 && b->have_task_storage)
+	if (strcmp(p->name, "rs_free") == 0 && b->kernel_has & HAS_TASK_STORAGE)
 		return false;
 	/* so did the helper that finds a file's socket */
-	if (p->hook == REVSHELL_HOOK_FILE_RECEIVE && !b->have_sock_from_file &&
+	if (p->hook == REVSHELL_HOOK_FILE_RECEIVE && !(b->kernel_has & HAS_SOCK_FROM_FILE) &&
 	    b->kind != BACKEND_KPROBE)
 		return false;
 	/* tracing programs came to socket storage and to task storage in the same release */
-	if (p->track_sock && !b->have_task_storage)
+	if (p->track_sock && !(b->kernel_has & HAS_TASK_STORAGE))
 		return false;
 	return p->kinds >> b->kind & 1;
 }
@@ -119,20 +119,34 @@ void backend_reason(char **reason, const char *fmt, ...)
 }
 
 /* Helpers are functions of the kernel like others; without BTF nothing could be loaded anyway. */
-void backend_learn_helpers(struct backend *b)
+static unsigned int find_helpers(void)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	const struct {
+	static const struct {
 		const char *name;
-		bool *found;
+		unsigned int bit;
 	} helpers[] = {
-		{"bpf_sock_from_file", &b->have_sock_from_file},
-		{"bpf_get_socket_ptr_cookie", &b->have_socket_cookie},
+		{"bpf_sock_from_file", HAS_SOCK_FROM_FILE},
+		{"bpf_get_socket_ptr_cookie", HAS_SOCKET_COOKIE},
 	};
+	struct btf *btf = btf__load_vmlinux_btf();
+	unsigned int has = 0;
 
 	for (size_t i = 0; btf && i < ARRAY_SIZE(helpers); i++)
-		*helpers[i].found = btf__find_by_name_kind(btf, helpers[i].name, BTF_KIND_FUNC) > 0;
+		if (btf__find_by_name_kind(btf, helpers[i].name, BTF_KIND_FUNC) > 0)
+			has |= helpers[i].bit;
 	btf__free(btf);
+	return has;
+}
+
+void backend_learn_kernel(struct backend *b)
+{
+	if (b->pins.programs_adopted) {
+		b->kernel_has = b->pins.found.kernel_has;
+		return;
+	}
+	b->kernel_has = find_helpers();
+	if (libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1)
+		b->kernel_has |= HAS_TASK_STORAGE;
 }
 
 /* The last line of a verifier log that says something: the cause stands near its end. */
@@ -160,23 +174,22 @@ static bool object_holds(const struct backend *b, const struct backend_program *
 		return p->lock && backend_program_belongs(b, p);
 	if (wanted)
 		return p == wanted;
-	return !b->pins.programs_adopted && backend_program_belongs(b, p) && !p->on_demand;
+	return backend_program_belongs(b, p) && !p->on_demand;
 }
 
-/* 64-bit FNV-1a of the programs that this daemon was built with. */
-uint64_t backend_object_hash(void)
+/* Which of its maps an object makes, where it shares none. */
+static void choose_maps(const struct backend *b, struct bpf_object *obj)
 {
-	const unsigned char *bytes;
-	uint64_t h = 0xcbf29ce484222325ULL;
-	size_t n = 0;
+	struct bpf_map *map;
 
-	bytes = revshell_bpf__elf_bytes(&n);
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ bytes[i]) * 0x100000001b3ULL;
-	return h;
+	bpf_object__for_each_map(map, obj)
+	{
+		if (!bpf_map__is_internal(map))
+			bpf_map__set_autocreate(map, backend_map_belongs(b, bpf_map__name(map)));
+	}
 }
 
-/* Lets an object use the main one's maps instead of its own. */
+/* Lets an object use maps that are there instead of its own. */
 static int share_maps(struct backend *b, struct bpf_object *obj)
 {
 	struct bpf_map *map;
@@ -228,31 +241,20 @@ int backend_load_object(struct backend *b, const struct backend_program *wanted,
 	}
 	bpf_program__set_autoload(skel->progs.rs_files, !wanted);
 	bpf_program__set_autoload(skel->progs.rs_host, !wanted);
-	skel->rodata->rs_have_task_storage = b->have_task_storage;
+	skel->rodata->rs_have_task_storage = !!(b->kernel_has & HAS_TASK_STORAGE);
 	skel->rodata->rs_have_sk_storage =
-		b->have_task_storage &&
+		b->kernel_has & HAS_TASK_STORAGE &&
 		!(b->kind == BACKEND_FMOD_RET && (!wanted || !(wanted->kinds & LSM)));
-	skel->rodata->rs_have_socket_cookie = b->have_socket_cookie;
-	skel->bss->rs_files_tgid = getpid();
-	bpf_map__set_autocreate(skel->maps.rs_labels, b->have_task_storage);
-	bpf_map__set_autocreate(skel->maps.rs_labels_hash, !b->have_task_storage);
-	bpf_map__set_autocreate(skel->maps.rs_owners, b->have_task_storage);
-	bpf_map__set_autocreate(skel->maps.rs_entries, b->kind == BACKEND_KPROBE);
+	skel->rodata->rs_have_socket_cookie = !!(b->kernel_has & HAS_SOCKET_COOKIE);
+	choose_maps(b, skel->obj);
 	if (ring_size)
 		bpf_map__set_max_entries(skel->maps.rs_events, ring_size);
-	if (wanted) {
+	if (wanted || b->pins.maps_adopted) {
 		r = share_maps(b, skel->obj);
 		if (r < 0) {
-			backend_reason(reason, "cannot share maps with program %s: %s",
-				       wanted->name, strerror(-r));
-			goto fail;
-		}
-	}
-	if (!wanted && b->pins.maps_adopted) {
-		r = backend_pins_reuse(b, skel->obj);
-		if (r < 0) {
-			backend_reason(reason, "cannot take over the pinned maps: %s",
-				       strerror(-r));
+			backend_reason(reason, "cannot share maps with %s%s: %s",
+				       wanted ? "program " : "the programs",
+				       wanted ? wanted->name : "", strerror(-r));
 			goto fail;
 		}
 	}

@@ -111,13 +111,22 @@ static int ring_record(void *ctx, void *data, size_t size)
 	return --b->budget == 0 ? -EAGAIN : 0;
 }
 
+/* Ours, beside the maps that were taken over or with maps of their own. */
+static int load_programs(struct backend *b, const struct backend_options *opts, char **reason)
+{
+	int r = backend_load_object(b, NULL, opts->ring_size, &b->skel, reason);
+
+	if (r < 0)
+		return r;
+	b->selftest_area = &b->skel->bss->rs_selftest;
+	r = backend_maps_keep(b);
+	return r < 0 ? r : backend_iterators_keep(b);
+}
+
 static int learn_maps(struct backend *b, char **reason)
 {
 	int r;
 
-	r = backend_maps_keep(b);
-	if (r < 0)
-		return r;
 	fill_outer(b);
 	r = init_secret(b);
 	if (r < 0) {
@@ -136,11 +145,9 @@ static int start_afresh(struct backend *b, const struct backend_options *opts, c
 	uint64_t generation;
 	int r;
 
-	r = backend_load_object(b, NULL, opts->ring_size, &b->skel, reason);
-	if (r < 0)
-		return r;
-	b->selftest_area = &b->skel->bss->rs_selftest;
-	r = learn_maps(b, reason);
+	r = load_programs(b, opts, reason);
+	if (r == 0)
+		r = learn_maps(b, reason);
 	if (r < 0)
 		return r;
 	r = ruleset_new_empty(&empty);
@@ -172,16 +179,15 @@ static int take_over(struct backend *b, const struct backend_options *opts, char
 	if (!b->pins.complete)
 		return -EUCLEAN;
 	b->pins.maps_adopted = true;
-	b->pins.programs_adopted = b->pins.found.object_hash == backend_object_hash() &&
-				   b->pins.found.kind == (uint32_t)b->kind;
-	r = backend_load_object(b, NULL, opts->ring_size, &b->skel, reason);
-	/* maps that are gone or have another form; whatever else failed would fail again */
-	if (r == -ENOENT || r == -EUCLEAN)
-		return -EUCLEAN;
+	r = backend_maps_adopt(b);
 	if (r < 0)
-		return r;
-	b->selftest_area = &b->skel->bss->rs_selftest;
-	r = learn_maps(b, reason);
+		backend_reason(reason, "cannot take over the pinned maps: %s", strerror(-r));
+	else if (b->pins.programs_adopted)
+		r = backend_pins_adopt(b) < 0 ? -EUCLEAN : 0;
+	else
+		r = load_programs(b, opts, reason);
+	if (r == 0)
+		r = learn_maps(b, reason);
 	if (r < 0)
 		return r;
 	/* before the first generation nothing was in force */
@@ -199,9 +205,7 @@ static int take_over(struct backend *b, const struct backend_options *opts, char
 	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
 		memset(&b->slots[i], 1, offsetof(struct maps_slot, bytes));
 	b->pins.may_keep = b->pins.programs_adopted;
-	if (b->pins.programs_adopted)
-		return backend_pins_adopt(b) < 0 ? -EUCLEAN : 0;
-	return backend_attach_needed(b, NULL, reason);
+	return b->pins.programs_adopted ? 0 : backend_attach_needed(b, NULL, reason);
 }
 
 /* What could not be taken over is left as it is until our own is attached. */
@@ -217,6 +221,7 @@ static void forget_pins(struct backend *b)
 		b->links[i] = NULL;
 	}
 	backend_maps_forget(b);
+	backend_iterators_forget(b);
 	revshell_bpf__destroy(b->skel);
 	b->skel = NULL;
 	if (b->pins.bss)
@@ -237,6 +242,9 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 		return -ENOMEM;
 	b->kind = kind;
 	b->ops = backend_ops[kind];
+	b->files_link = -EBADF;
+	for (size_t i = 0; i < ITERATOR_MAX; i++)
+		b->iterators[i] = -EBADF;
 	if (kind == BACKEND_NONE) {
 		backend_learn_namespaces(0, b->host_ns);
 		b->selftest = strdup("not run: no backend");
@@ -248,8 +256,6 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 	r = b->ops->check(opts->kind != BACKEND_AUTO, reason);
 	if (r < 0)
 		return r;
-	b->have_task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1;
-	backend_learn_helpers(b);
 	r = backend_pins_open(b, opts->pin_dir);
 	if (r < 0) {
 		backend_reason(reason, "cannot use %s: %s", opts->pin_dir, strerror(-r));
@@ -266,6 +272,10 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 			       b->pins.base);
 		return locked;
 	}
+	b->pins.programs_adopted = b->pins.complete &&
+				   b->pins.found.object_hash == backend_object_hash() &&
+				   b->pins.found.kind == b->kind;
+	backend_learn_kernel(b);
 	r = take_over(b, opts, reason);
 	if (locked && r == -EUCLEAN) {
 		backend_reason(reason,
@@ -276,6 +286,7 @@ static int open_kind(enum backend_kind kind, const struct backend_options *opts,
 	}
 	if (r == -EUCLEAN) {
 		forget_pins(b);
+		backend_learn_kernel(b);
 		r = start_afresh(b, opts, reason);
 	}
 	if (r < 0)
@@ -330,7 +341,8 @@ void backend_close(struct backend *b)
 		return;
 	ring_buffer__free(b->ring);
 	backend_loader_done(b);
-	bpf_link__destroy(b->files_iterator);
+	closep(&b->files_link);
+	backend_iterators_forget(b);
 	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
 		bpf_link__destroy(b->links[i]);
 	revshell_bpf__destroy(b->lock_skel);
@@ -351,8 +363,8 @@ struct ruleset_options backend_ruleset_options(const struct backend *b)
 	struct ruleset_options opts = {.observe_tcp_connect = true, .observe_listen_start = true};
 
 	opts.cannot_deny = b->kind != BACKEND_NONE && !b->ops->can_deny;
-	opts.no_track_sock =
-		b->kind == BACKEND_KPROBE || (b->kind != BACKEND_NONE && !b->have_task_storage);
+	opts.no_track_sock = b->kind == BACKEND_KPROBE ||
+			     (b->kind != BACKEND_NONE && !(b->kernel_has & HAS_TASK_STORAGE));
 	/* without a backend nothing is carried out anyway, and any policy can be tried */
 	for (size_t i = 0; b->kind != BACKEND_NONE && i < n_backend_programs; i++)
 		if (backend_programs[i].hook < REVSHELL_HOOK_MAX &&

@@ -4,8 +4,6 @@
 
 char LICENSE[] SEC("license") __weak = "GPL";
 
-__u32 rs_files_tgid __weak;
-
 SEC("?iter/task_file")
 int rs_files(struct bpf_iter__task_file *ctx)
 {
@@ -13,7 +11,9 @@ int rs_files(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct revshell_file_id id = {};
 
-	if (!task || !file || task->tgid != (int)rs_files_tgid || task->pid != task->tgid)
+	/* who reads is who asks: a program that is taken over serves the next loader, too */
+	if (!task || !file || task->tgid != (int)(bpf_get_current_pid_tgid() >> 32) ||
+	    task->pid != task->tgid)
 		return 0;
 	id.fd = ctx->fd;
 	id.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);

@@ -67,6 +67,7 @@ before 'a map by its pin' by_call map_by_pin "$layout/map_rs_mode"
 before 'a map by its number' by_call map_by_number rs_mode
 before "a rule set's map by its number" by_call map_by_number rs_rows
 before 'a program by its number' by_call program_by_number "rs_${kind}_connect"
+before 'a program by its pin' by_call program_by_pin "$layout/prog_rs_host"
 before 'a program that traces is loaded' by_call load_tracing -
 before 'the loader is killed' kill -KILL "$(loader)"
 before 'the daemon is traced' by_call trace "$daemon_pid"
@@ -113,11 +114,13 @@ way "the lock's own map by its pin" by_call map_by_pin "$layout/map_rs_lock"
 way 'a map by its number' by_call map_by_number rs_mode
 way "a rule set's map by its number" by_call map_by_number rs_rows
 way 'a program by its number' by_call program_by_number "rs_${kind}_connect"
+way 'a program by its pin' by_call program_by_pin "$layout/prog_rs_host"
 way 'a link is detached' by_call link_detach "$layout/link_rs_${kind}_connect"
 way 'a link gets another program' by_call link_update "$layout/link_rs_${kind}_connect"
 way 'a program that traces is loaded' by_call load_tracing -
 way 'a pin is removed' rm "$layout/link_rs_${kind}_connect"
 way "the lock's own pin is removed" rm "$layout/link_rs_${kind}_lock_unlink"
+way "an iterator's pin is removed" rm "$layout/prog_rs_host"
 way 'a pin is renamed' mv "$layout/link_rs_${kind}_connect" "$layout/x"
 way 'a pin is renamed away' mv "$layout/link_rs_${kind}_connect" /sys/fs/bpf/x
 way 'a pin is added' by_call pin "$layout/link_rs_${kind}_bind"

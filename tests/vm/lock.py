@@ -82,6 +82,10 @@ def program_by_number(name):
     named(PROG_NEXT, PROG_BY_ID, 64, name)
 
 
+def program_by_pin(path):
+    os.close(by_pin(path))
+
+
 def pin(path):
     """A map of one's own where a pin of the daemon's could be."""
     fd = bpf(MAP_CREATE, struct.pack("=IIII", 2, 4, 4, 1))[0]
@@ -122,8 +126,8 @@ def write_to(path):
 
 
 def main():
-    ways = {f.__name__: f for f in (map_by_pin, map_by_number, program_by_number, pin, link_detach, link_update,
-                                    load_tracing, trace, memory, take_descriptor, write_to)}
+    ways = {f.__name__: f for f in (map_by_pin, map_by_number, program_by_number, program_by_pin, pin, link_detach,
+                                    link_update, load_tracing, trace, memory, take_descriptor, write_to)}
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (-1, -1))  # which 5.10 charges
     try:
         ways[sys.argv[1]](sys.argv[2])
