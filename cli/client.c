@@ -26,6 +26,30 @@ int ctl_fail_reply(const char *action, int r)
 			     "Hint: are revshellctl and revshelld of the same version?");
 }
 
+/* Not of the agreed form, or refused: the change that they belong to has gone well all the same. */
+void ctl_tell_warnings(struct ctl *c)
+{
+	sd_bus_message *reply = NULL;
+	struct diag_pos pos;
+	const char *code, *message;
+	struct diag d = {};
+	int r;
+
+	r = sd_bus_get_property(c->bus, BUS_NAME, BUS_PATH, BUS_MANAGER_INTERFACE, "Warnings", NULL,
+				&reply, "a(suuss)");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(reply, 'a', "(suuss)");
+	while (r >= 0 && sd_bus_message_read(reply, "(suuss)", &pos.file, &pos.line, &pos.column,
+					     &code, &message) > 0) {
+		if (!*pos.file)
+			pos.file = NULL;
+		diag_warning(&d, pos, "", "%s", message);
+	}
+	ctl_print_diag(stderr, &d);
+	diag_done(&d);
+	sd_bus_message_unref(reply);
+}
+
 static bool error_is_any(const sd_bus_error *e, const char *const *names)
 {
 	for (; *names; names++)

@@ -122,6 +122,9 @@ int ctl_fail(const char *action, int r, const sd_bus_error *error);
 /* Replies that are not of the agreed form. */
 int ctl_fail_reply(const char *action, int r);
 
+/* What was warned of in what is in force, on standard error; nothing if that cannot be had. */
+void ctl_tell_warnings(struct ctl *c);
+
 /* A failure with reason and hint (or NULL) in words; returns CTL_FAILED. */
 int ctl_fail_text(const char *action, const char *reason, const char *hint);
 

@@ -122,7 +122,11 @@ static int apply_from(struct ctl *c, const char *from, uint64_t *ret_generation)
 		return r;
 	r = sd_bus_message_read(reply, "t", ret_generation);
 	sd_bus_message_unref(reply);
-	return r < 0 ? ctl_fail_reply(action, r) : CTL_OK;
+	if (r < 0)
+		return ctl_fail_reply(action, r);
+	if (!c->dry_run)
+		ctl_tell_warnings(c);
+	return CTL_OK;
 }
 
 int verb_apply(struct ctl *c, int argc, char **argv)

@@ -187,6 +187,7 @@ int verb_reload(struct ctl *c, int argc, char **argv)
 	sd_bus_message_unref(reply);
 	if (r < 0)
 		return ctl_fail_reply("reload", r);
+	ctl_tell_warnings(c);
 	if (c->json != CTL_JSON_OFF)
 		return ctl_print_json(c, json_pack("{s:I}", "generation", (json_int_t)generation));
 	printf("Generation %" PRIu64 " is in force.\n", generation);

@@ -321,6 +321,20 @@ PROPERTY(policy_set_digest)
 	return sd_bus_message_append(reply, "s", digest);
 }
 
+PROPERTY(warnings)
+{
+	const struct diag *d = &PROPERTY_MANAGER->warnings;
+	int r = sd_bus_message_open_container(reply, 'a', "(suuss)");
+
+	for (size_t i = 0; r >= 0 && i < d->n_items; i++) {
+		const struct diag_item *item = &d->items[i];
+
+		r = sd_bus_message_append(reply, "(suuss)", item->file ? item->file : "",
+					  item->line, item->column, item->code, item->message);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 PROPERTY(last_reload_error)
 {
 	return sd_bus_message_append(reply, "s", PROPERTY_MANAGER->last_error);
@@ -406,6 +420,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_PROPERTY("Generation", "t", property_generation, 0, CHANGES),
 	SD_BUS_PROPERTY("NPolicies", "u", property_n_policies, 0, CHANGES),
 	SD_BUS_PROPERTY("PolicySetDigest", "s", property_policy_set_digest, 0, CHANGES),
+	SD_BUS_PROPERTY("Warnings", "a(suuss)", property_warnings, 0,
+			SD_BUS_VTABLE_PROPERTY_EXPLICIT),
 	/* Signals reach every user of the host: an error may quote a policy, so it is not sent. */
 	SD_BUS_PROPERTY("LastReloadError", "s", property_last_reload_error, 0, INVALIDATES),
 	SD_BUS_PROPERTY("LastReloadUSec", "t", property_last_reload_usec, 0, CHANGES),

@@ -254,10 +254,15 @@ static int do_put(struct work *w, const struct manager_change *c)
 {
 	const struct policy_options opts = {};
 	size_t before = w->puts.n;
+	struct diag d = {};
 	int r;
 
-	r = policy_load_text(c->text, strlen(c->text), *c->id ? c->id : "input", &opts, w->d,
+	r = policy_load_text(c->text, strlen(c->text), *c->id ? c->id : "input", &opts, &d,
 			     &w->puts);
+	/* what it is warned of comes again with the whole set, and the place in its file */
+	if (r < 0)
+		diag_move(w->d, &d);
+	diag_done(&d);
 	if (r < 0)
 		return r;
 	if (*c->id &&

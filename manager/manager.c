@@ -13,7 +13,8 @@
 #include "mode.h"
 #include "plane.h"
 
-#define ERROR_LINES 100 /* of one failed reload that are kept */
+#define ERROR_LINES  100 /* of one failed reload that are kept */
+#define MAX_WARNINGS 100 /* of the set in force that are kept */
 
 int manager_new(sd_event *event, const struct log *log, char *const *dirs, size_t n_dirs,
 		struct manager **ret_manager)
@@ -80,6 +81,7 @@ void manager_free(struct manager *m)
 	manager_overrides_free(m->overrides, m->n_overrides);
 	ratelimit_free(m->ratelimit);
 	symbols_free(m->symbols);
+	diag_done(&m->warnings);
 	free(m->last_error);
 	sd_event_unref(m->event);
 	free(m);
@@ -371,6 +373,23 @@ static void log_degraded(const struct manager *m)
 		   why ? why : "out of memory");
 }
 
+/* For those who ask later what was warned of. */
+static void keep_warnings(struct manager *m, const struct diag *d)
+{
+	diag_done(&m->warnings);
+	m->warnings = (struct diag){};
+	for (size_t i = 0; i < d->n_items; i++) {
+		const struct diag_item *item = &d->items[i];
+		const struct diag_pos pos = {item->file, item->line, item->column};
+
+		if (item->severity == DIAG_WARNING && m->warnings.n_items < MAX_WARNINGS)
+			diag_warning(&m->warnings, pos, item->code, "%s", item->message);
+	}
+	if (d->n_warnings > m->warnings.n_items)
+		diag_warning(&m->warnings, (struct diag_pos){}, "more", "%zu more warnings",
+			     d->n_warnings - m->warnings.n_items);
+}
+
 int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 {
 	const struct ruleset_options opts = manager_ruleset_options(m);
@@ -411,6 +430,7 @@ int manager_commit(struct manager *m, struct policy_set *set, struct diag *d)
 	new.counts = TAKE_PTR(counts);
 	new.loaded_usec = TAKE_PTR(times);
 	push_generation(m, &new);
+	keep_warnings(m, d);
 	(void)manager_hold(m); /* it has logged what went wrong */
 	drop_stale_overrides(m, m->generations[0].rs);
 	tally_keep(&m->tally, &m->generations[0].rs->policies);

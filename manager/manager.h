@@ -110,6 +110,7 @@ struct manager {
 		enum revshell_mode previous;
 		sd_event_source *timer;
 	} trial;
+	struct diag warnings; /* of the generation in force */
 	char *last_error; /* of the last reload, lines of FILE:LINE:COLUMN: ...; "" if it went well
 			   */
 	uint64_t last_reload_usec; /* CLOCK_REALTIME */

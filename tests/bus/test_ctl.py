@@ -296,6 +296,39 @@ class Policy(BusTest):
         self.assertIn("the files have errors", r.err)
 
 
+class Warnings(BusTest):
+    daemon = FAKE
+
+    def test_reload_and_apply(self):
+        """What a change is warned of is told by what asked for it."""
+        path = os.path.join(self.policies, "old.yaml")
+        old = policy("old").replace("cilium.io/v1alpha1", "v1", 1)
+        line = '1:13: warning: apiVersion "v1" is taken as cilium.io/v1alpha1\n'
+        self.write("old.yaml", old)
+        r = self.ctl("reload")
+        self.assertEqual((r.code, r.out, r.err), (0, "Generation 2 is in force.\n", f"{path}:{line}"))
+        os.remove(path)
+        r = self.ctl("reload")
+        self.assertEqual((r.code, r.err), (0, ""))
+        self.assertEqual(self.get("Warnings"), [])
+        given = os.path.join(self.dir, "given.yaml")
+        for args in ["apply"], ["policy", "add"]:
+            with open(given, "w", encoding="utf-8") as f:
+                f.write(old)
+            r = self.ctl(*args, given)
+            self.assertEqual(r.code, 0, r)
+            self.assertRegex(r.err, f"^.*{re.escape(line)}$")
+            self.assertEqual(self.ctl("policy", "remove", "old").code, 0)
+
+    def test_many(self):
+        """The daemon keeps a hundred, and says how many more there were."""
+        self.write("many.yaml", "---\n".join(
+            policy(f"p{i}").replace("cilium.io/v1alpha1", "v1", 1) for i in range(103)))
+        lines = self.ctl("reload").err.splitlines()
+        self.assertEqual(len(lines), 101)
+        self.assertEqual(lines[100], "warning: 3 more warnings")
+
+
 class Check(BusTest):
     daemon = None
 

@@ -115,6 +115,10 @@ class Modes(BusTest):
         self.write("no-bus.yaml", NO_BUS)
         self.call("Reload", "a{sv}", "0")
         n = len(wait_for("the log", told))
+        warnings = self.get("Warnings")
+        self.assertEqual({tuple(w[:4]) for w in warnings},
+                         {(os.path.join(self.policies, "no-bus.yaml"), 10, 7, "plane-closed")})
+        self.assertEqual([text in w[4] for w in warnings], [True] * n)
         self.call("SetEnforce", "b", "true")
         wait_for("the log", lambda: len(told()) == 2 * n)
         found = [f for f in self.call("Diagnose")[0] if f[1] == "management"]
