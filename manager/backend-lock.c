@@ -12,7 +12,6 @@
 
 #include "backend-internal.h"
 #include "macro.h"
-#include "revshell.skel.h"
 #include "siphash.h"
 
 #define MAX_FILES 128

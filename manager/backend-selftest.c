@@ -9,7 +9,6 @@
 
 #include "backend-internal.h"
 #include "macro.h"
-#include "revshell.skel.h"
 
 /* What the child found, as bits of its exit status. */
 enum {

@@ -80,6 +80,11 @@ cat >"$T/bounded" <<-END
 END
 chmod 755 "$T/bounded"
 
+start() {
+	REVSHELLD=$program PIN_DIR=/sys/fs/bpf/revshell start_daemon "$T/policies" "--backend=$backend" "--sandbox=$mode" \
+		--override-fallback=monitor
+}
+
 # In log mode whatever enforce would refuse is told; none is. Then without that net.
 for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
 	backend=${run% *} mode=${run#* } program=$REVSHELLD
@@ -87,8 +92,12 @@ for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
 	daemon='0000008000000004 0000008000000004'
 	[ "$mode" = log ] || program=$T/bounded daemon='0000008000000000 000000c000000000'
 	few
-	REVSHELLD=$program PIN_DIR=/sys/fs/bpf/revshell start_daemon "$T/policies" "--backend=$backend" "--sandbox=$mode" \
-		--override-fallback=monitor || exit 1
+	start || exit 1
+	# one that takes over has opened no object before it enters the sandbox
+	if [ "$backend" = lsm ]; then
+		kill_daemon
+		start || exit 1
+	fi
 	before=$(attached)
 	many
 	reload_patiently
