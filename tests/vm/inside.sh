@@ -4,7 +4,7 @@
 set -u
 
 # inside.sh RESULTS PLAN: a line of PLAN is the name, the time limit and the file of one test.
-# NAME.log gets the output, NAME.status the exit status, written only once the test is over.
+# NAME.log gets the output, that of all boots, NAME.status the exit status, written only once the test is over.
 results=$1 plan=$2
 group=/sys/fs/cgroup/test
 shared_pins=/sys/fs/bpf/shared
@@ -50,7 +50,7 @@ while read -r name limit file <&3; do
 		[ "$pins" != shared ] || export SHARED_PINS=$shared_pins
 		echo "$BASHPID" >"$group/cgroup.procs"
 		exec timeout -k 10 "$limit" bash "$file" </dev/null 3<&-
-	) >"$results/$name.log" 2>&1
+	) >>"$results/$name.log" 2>&1
 	status=$?
 	clean_up
 	sync
