@@ -85,6 +85,9 @@ check_reported() {
 		[.. | objects | .depends_on // [] | length] | add)"' "$T/explained")"
 }
 
+counter() {
+	ctl stats --json=short | jq ".\"$1\""
+}
 as() {
 	setpriv --reuid "$1" --regid "$2" --clear-groups "${@:3}"
 }
@@ -183,6 +186,14 @@ denied 'a slice' 4508 in_unit test.service
 allowed 'a slice: outside' 4508
 denied 'not this unit' 4509
 allowed 'not this unit: it' 4509 in_unit test.service
+# so far above that it is not looked at: it may be the one, and may be another
+deep=test.service/1/2/3/4/5/6/7/8/9
+mkdir -p "$group/$deep"
+check_equal 'no unit is unknown' 0 "$(counter units-unknown)"
+denied 'a unit out of sight' 4507 in_unit "$deep"
+denied 'perhaps not this unit' 4509 in_unit "$deep"
+allowed 'a unit out of sight: what asks for none' 4518 in_unit "$deep"
+check_equal 'units that are unknown are counted' 3 "$(counter units-unknown)"
 check_reported 'units'
 
 by_itself 4510
@@ -219,5 +230,20 @@ allowed 'the parent or one of its own: itself before' 4519 by_former
 denied 'the same, for itself and not for its parent' 4517 by_former
 allowed 'the parent or one of its own: another' 4519
 check_reported 'ancestors'
-rmdir "$group/test.service/inner" "$group/test.service" "$group"
+
+# Without task storage there is room for so many processes. Whoever is left out is met with the strict side.
+labels=$(printf '%s' "$SHARED_PINS"/v*/map_rs_labels_hash)
+if [ -e "$labels" ]; then
+	before=$(counter labels-without-memory)
+	check 'the map of processes is filled' python3 "$TREE/tests/vm/labels.py" fill "$labels"
+	denied 'perhaps a child of it' 4517
+	denied 'perhaps its parent' 4518
+	check 'it is emptied' python3 "$TREE/tests/vm/labels.py" drain "$labels"
+	check 'processes without memory are counted' test "$(counter labels-without-memory)" -gt "$before"
+	allowed 'with room: a child of another' 4517
+	allowed 'with room: a child of another parent' 4518
+	check_events 'no room for processes' "${expected%$'\n'}" \
+		'.process_kprobe | "\(.args[1].sockaddr_arg.port) \(.verdict) \(.errno)"'
+fi
+find "$group" -depth -type d -exec rmdir {} +
 finish

@@ -100,4 +100,13 @@ printf 'unreclaimable slab: %s kB, then %s kB\n' "$before" "$after"
 check 'the memory of 20,000 sockets is free again' test $((after - before)) -lt 4096
 check_events 'without a report' ''
 track exec 5555 "$perl"
+
+# A socket that may hold no more: its creator is not known, and whoever calls is named.
+optmem=$(sysctl -n net.core.optmem_max)
+sysctl -qw net.core.optmem_max=1024
+read -r creator current < <(python3 -S -E "$T/track.py" exec 5555)
+sysctl -qw "net.core.optmem_max=$optmem"
+check_events 'without memory: the caller is named' "inet_csk_listen_start $perl $current $perl $current 5555" "$line"
+check 'creators without memory are counted' test "$(ctl stats --json=short | jq '."owners-without-memory"')" -gt 0
+track exec 5555 "$perl"
 finish
