@@ -87,6 +87,10 @@ before 'the folder is renamed' mv "$PIN_DIR" /sys/fs/bpf/x
 before 'and back' mv /sys/fs/bpf/x "$PIN_DIR"
 before 'something is mounted over the pins' mount -t tmpfs tmpfs "$PIN_DIR"
 before 'and unmounted' umount "$PIN_DIR"
+before 'a mount is moved there' by_call move_mount "$PIN_DIR"
+before 'and unmounted' umount "$PIN_DIR"
+before 'a folder is made among them' mkdir "$layout/d"
+before 'and removed' rmdir "$layout/d"
 mkdir "$T/bpf"
 before 'their file system is mounted elsewhere' mount --bind /sys/fs/bpf "$T/bpf"
 before 'and unmounted' umount "$T/bpf"
@@ -102,6 +106,7 @@ PROBE=$TARGET check_allowed 'disarmed: connect' udp4 connect 127.0.0.1 4444
 # Locked.
 start || exit 1
 enforce on
+mkdir "$layout/d"
 locked_at=$(date +%s%N)
 check 'lock' ctl lock --reason=test
 printf 'lock: %s ms\n' $((($(date +%s%N) - locked_at) / 1000000))
@@ -133,6 +138,8 @@ way 'and with what it is mounted in' umount -l /sys
 way "and from a namespace that shares the host's mounts" \
 	unshare --mount --propagation shared umount -l /sys
 way 'something is mounted over the pins' mount -t tmpfs tmpfs "$PIN_DIR"
+way 'a mount is moved there' by_call move_mount "$PIN_DIR"
+way 'a folder among the pins is removed' rmdir "$layout/d"
 way 'something is mounted over their file system' mount --bind "$T/bpf" /sys/fs/bpf
 way 'the daemon is killed' kill -KILL "$daemon_pid"
 way 'it is stopped' kill -STOP "$daemon_pid"
