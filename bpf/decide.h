@@ -8,8 +8,9 @@
  *   rs_row_word(view, index, w)          -> word w of a row    so that a hole denies, not allows
  *   rs_rows_word(view, at, a, b, c)      -> AND of that of six; at: RS_AT(hook, w)
  *   rs_page_row(view, page, port)        -> row index for port & 255
- *   rs_cidr4_row(view, cfg, hook, dim, addr)   -> row index; addr: network order, by value
- *   rs_cidr6_row(view, cfg, hook, dim, addr)   -> the same; addr: const __u32[4]
+ *   rs_nodes_find(view, index, addr, levels)   -> row index, as rs_node_find() from a node that
+ *                                                 has levels - 1 of them below; addr: host order
+ *   rs_cidr6_row(view, cfg, hook, dim, addr)   -> row index; addr: const __u32[4], network order
  *   rs_number_row(view, space, value, otherwise)   -> row index, otherwise without an entry
  * with RS_VIEW the type of view, and the object's fields, read only when a dimension asks:
  *   rs_obj_sk_family(obj) rs_obj_sk_type(obj) rs_obj_sk_protocol(obj) rs_obj_sk_state(obj)
@@ -43,10 +44,12 @@
 #define RS_MAPPED_WORD	  0xffff0000U
 #define RS_LOOPBACK6_WORD 0x01000000U
 #define RS_LOOPBACK4_WORD 0x0100007fU
+#define RS_HOST32(x)	  __builtin_bswap32(x)
 #else
 #define RS_MAPPED_WORD	  0x0000ffffU
 #define RS_LOOPBACK6_WORD 0x00000001U
 #define RS_LOOPBACK4_WORD 0x7f000001U
+#define RS_HOST32(x)	  (x)
 #endif
 
 /*
@@ -158,6 +161,42 @@ RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32
 #define RS_ANY(dims, some) (((dims) & (some)) && (used & (dims) & (some)))
 
 /*
+ * Where the run of a node leads that holds addr, in host order. Each step halves what is left, by
+ * arithmetic on the offset of the run at hand: a branch would double the verifier's ways.
+ */
+RS_INLINE __u32 rs_node_find(const struct revshell_addr_node *node, __u32 addr)
+{
+	const char *before = (const char *)node->before;
+	__u64 at = 0;
+
+	RS_UNROLL
+	for (__u64 step = REVSHELL_NODE_RUNS / 2 * sizeof(__u32); step >= sizeof(__u32);
+	     step /= 2) {
+		__u64 below = *(const __u32 *)(before + at + step);
+
+		/* negative where addr lies above */
+		below -= addr;
+		RS_OPAQUE(below);
+		at |= (below >> 63) * step;
+	}
+	return *(const __u16 *)((const char *)node->to + at / 2);
+}
+
+/* The row of an IPv4 address in network order. */
+RS_INLINE __u32 rs_addr4_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, const __u32 dim,
+			     __u32 addr)
+{
+	__u32 found;
+
+	addr = RS_HOST32(addr);
+	found = rs_node_find(&cfg->addr4[dim - REVSHELL_DIM_SK_SADDR], addr);
+	if (cfg->addr4_below[dim - REVSHELL_DIM_SK_SADDR])
+		found = rs_nodes_find(view, found, addr,
+				      cfg->addr4_below[dim - REVSHELL_DIM_SK_SADDR]);
+	return found;
+}
+
+/*
  * IPv4-mapped addresses have become AF_INET, and any-addresses loopback, before they come here.
  * A function of its own, for the sake of the stack.
  */
@@ -168,7 +207,7 @@ RS_NOINLINE __u32 rs_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 	__u32 family = rs_obj_addr(obj, dim, addr);
 
 	if (family == AF_INET)
-		return rs_cidr4_row(view, cfg, hook, dim, addr[0]);
+		return rs_addr4_row(view, cfg, dim, addr[0]);
 	if (family == AF_INET6)
 		return rs_cidr6_row(view, cfg, hook, dim, addr);
 	return cfg->no_address[dim - REVSHELL_DIM_SK_SADDR];
@@ -180,7 +219,7 @@ RS_INLINE __u32 rs_sa_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg
 {
 #ifdef rs_obj_sa_addr4
 	if (rs_obj_sa_family(obj) == AF_INET)
-		return rs_cidr4_row(view, cfg, hook, REVSHELL_DIM_SA_ADDR, rs_obj_sa_addr4(obj));
+		return rs_addr4_row(view, cfg, REVSHELL_DIM_SA_ADDR, rs_obj_sa_addr4(obj));
 #endif
 	return rs_addr_row(view, cfg, hook, REVSHELL_DIM_SA_ADDR, obj);
 }

@@ -60,8 +60,8 @@ DEFINE_HOOK_MAPS(rs_hooks, REVSHELL_SLOTS);
 
 DEFINE_SLOT_ARRAYS(rs_rows, struct revshell_row);
 DEFINE_SLOT_ARRAYS(rs_pages, struct revshell_port_page);
+DEFINE_SLOT_ARRAYS(rs_nodes, struct revshell_addr_node);
 DEFINE_SLOT_ARRAYS(rs_denials, struct revshell_denial);
-DEFINE_SLOT_TRIES(rs_cidr4, REVSHELL_TRIES, struct revshell_cidr4_key, __u32);
 DEFINE_SLOT_TRIES(rs_cidr6, REVSHELL_TRIES, struct revshell_cidr6_key, __u32);
 /* By REVSHELL_PATH_INDEX. */
 DEFINE_SLOT_TRIES(rs_prefixes, REVSHELL_SLOTS * 2, struct revshell_prefix_key,

@@ -11,7 +11,7 @@
  * Raised whenever a layout below or the meaning of a field changes: it names the directory that
  * pinned maps live in, so that a daemon never reads what another layout wrote.
  */
-#define REVSHELL_ABI		 4
+#define REVSHELL_ABI		 5
 
 /* Limits. Each is checked in user space with an error that names it. */
 #define REVSHELL_SELECTORS	 1024 /* selectors on one hook in one generation */
@@ -37,6 +37,8 @@
 #define REVSHELL_UNIT_NAME	 128 /* bytes of a unit's name with its NUL */
 #define REVSHELL_FORK_LEVELS	 9   /* ancestors that followForks looks at, the process included */
 #define REVSHELL_FOLDS		 256 /* rows whose fold a hook's part of the rule set has at hand */
+#define REVSHELL_NODE_RUNS	 64  /* runs of addresses in one node of an address tree */
+#define REVSHELL_NODE_LEVELS	 3   /* enough for twice REVSHELL_MAX_CIDRS */
 #define REVSHELL_SLOTS		 2
 
 /*
@@ -186,6 +188,17 @@ struct revshell_class {
 };
 
 /*
+ * Node of a search tree over the runs of IPv4 addresses that mean the same. Run i goes from
+ * before[i] + 1 up to where the next begins; numbers are in host byte order, so that before[0] of
+ * the first address, 0, is UINT32_MAX, and is not compared with. Runs that a node does not need
+ * have UINT32_MAX too and lead where the last one does.
+ */
+struct revshell_addr_node {
+	__u32 before[REVSHELL_NODE_RUNS];
+	__u16 to[REVSHELL_NODE_RUNS]; /* lowest level: row; else index into the slot's nodes */
+};
+
+/*
  * One hook's part of a generation: element of the inner map of rs_active, indexed by
  * enum revshell_hook. Rows are indices into the slot's row map. Row 0 has every selector set.
  */
@@ -208,6 +221,8 @@ struct revshell_hook_cfg {
 	__u16 sk_protocol[REVSHELL_PROTOCOLS];
 	__u16 sk_state[REVSHELL_STATES];
 	__u16 port_page[REVSHELL_PORT_DIMS][256]; /* by port >> 8: index into the slot's pages */
+	__u32 addr4_below[REVSHELL_ADDR_DIMS];	  /* levels of nodes below the root, 0 to 2 */
+	struct revshell_addr_node addr4[REVSHELL_ADDR_DIMS]; /* IPv4 addresses: roots */
 	/* Groups: one per policy entry, its selectors adjacent, the first match wins within it. */
 	__u64 start[REVSHELL_WORDS]; /* first selector of each group */
 	__u64 high[REVSHELL_WORDS];  /* last bit of each group, padding included */
@@ -297,18 +312,13 @@ struct revshell_affix_value {
 	struct revshell_class foreign; /* in another one */
 };
 
-/* CIDR keys: network byte order. Value: __u32 row. */
-struct revshell_cidr4_key {
-	__u32 prefixlen; /* 0 .. 32 */
-	__u32 addr;
-};
-
+/* Key of IPv6 prefixes: network byte order. Value: __u32 row. */
 struct revshell_cidr6_key {
 	__u32 prefixlen; /* 0 .. 128 */
 	__u32 addr[4];
 };
 
-/* Index of a CIDR trie in the outer maps. dim counts from REVSHELL_DIM_SK_SADDR. */
+/* Index of a trie of IPv6 prefixes in the outer map. dim counts from REVSHELL_DIM_SK_SADDR. */
 #define REVSHELL_TRIE_INDEX(slot, hook, dim) \
 	(((slot)*REVSHELL_HOOK_MAX + (hook)) * REVSHELL_ADDR_DIMS + (dim))
 #define REVSHELL_TRIES (REVSHELL_SLOTS * REVSHELL_HOOK_MAX * REVSHELL_ADDR_DIMS)

@@ -62,17 +62,6 @@ static __always_inline __u32 rs_page_row(__u32 slot, __u32 page, __u32 port)
 	return p ? p->row[port & 255] : ~0U;
 }
 
-static __always_inline __u32 rs_cidr4_row(__u32 slot, const struct revshell_hook_cfg *cfg,
-					  __u32 hook, __u32 dim, __u32 addr)
-{
-	__u32 index = REVSHELL_TRIE_INDEX(slot, hook, dim - REVSHELL_DIM_SK_SADDR);
-	struct revshell_cidr4_key key = {.prefixlen = 32, .addr = addr};
-	void *trie = bpf_map_lookup_elem(&rs_cidr4, &index);
-	__u32 *row = trie ? bpf_map_lookup_elem(trie, &key) : NULL;
-
-	return row ? *row : cfg->dim_default[dim];
-}
-
 static __always_inline __u32 rs_cidr6_row(__u32 slot, const struct revshell_hook_cfg *cfg,
 					  __u32 hook, __u32 dim, const __u32 *addr)
 {

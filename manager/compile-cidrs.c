@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Dimensions of addresses: tries whose every prefix holds what all prefixes around it add up to. */
+/*
+ * Dimensions of addresses: tries of IPv6 prefixes, each of which holds what all prefixes around it
+ * add up to, and trees of the runs that IPv4 prefixes cut the addresses into.
+ */
 #include <string.h>
 
 #include "compile.h"
@@ -11,10 +14,18 @@ struct pair {
 	uint32_t filter;
 };
 
-/* A run of equal prefixes in the sorted pairs. */
-struct run {
+/* Equal prefixes in the sorted pairs, and what they and all around them add up to. */
+struct same {
 	size_t first;
 	size_t end;
+	uint32_t row;
+};
+
+/* What a family's prefixes come to. */
+struct nets {
+	struct ruleset_cidr *cidrs; /* IPv6: each prefix */
+	struct compile_run *runs;   /* IPv4: where the row changes */
+	size_t n;
 };
 
 static unsigned int cidr_bytes(const struct policy_cidr *c)
@@ -72,10 +83,10 @@ static int pairs_new(const struct compile_sweep *s, struct pair **ret_pairs, siz
  * A prefix counts once for each dimension of each hook that a policy names; the copies the
  * compiler makes ahead of a hook are not the user's.
  */
-static int count_run(struct compile *c, const struct compile_sweep *s, const struct pair *pairs,
-		     struct run run)
+static int count_same(struct compile *c, const struct compile_sweep *s, const struct pair *pairs,
+		      const struct same *same)
 {
-	for (size_t i = run.first; i < run.end; i++) {
+	for (size_t i = same->first; i < same->end; i++) {
 		const struct compile_filter *f = &s->filters[pairs[i].filter];
 
 		if (f->copy)
@@ -91,80 +102,138 @@ static int count_run(struct compile *c, const struct compile_sweep *s, const str
 	return 0;
 }
 
-/* Walks the prefixes from outer to inner; out has room for each. */
-static int sweep_pairs(struct compile *c, struct compile_sweep *s, size_t n_words,
-		       const struct pair *pairs, size_t n, struct ruleset_cidr *out, size_t *ret_n)
+static uint32_t cidr_first(const struct policy_cidr *c)
 {
-	struct run stack[130]; /* nested prefixes: one per length */
-	size_t depth = 0, n_out = 0;
+	return (uint32_t)c->addr[0] << 24 | (uint32_t)c->addr[1] << 16 | (uint32_t)c->addr[2] << 8 |
+	       c->addr[3];
+}
+
+static uint64_t cidr_end(const struct policy_cidr *c)
+{
+	return cidr_first(c) + (1ULL << (32 - c->prefix));
+}
+
+/* From an address on the row is another; what began there before had no address. */
+static void run_add(struct nets *nets, uint64_t first, uint32_t row)
+{
+	if (first > UINT32_MAX)
+		return;
+	if (nets->n && nets->runs[nets->n - 1].first == first)
+		nets->n--;
+	if (nets->n && nets->runs[nets->n - 1].to == row)
+		return;
+	nets->runs[nets->n++] = (struct compile_run){(uint32_t)first, row};
+}
+
+static void nets_begin(struct nets *nets, const struct policy_cidr *cidr, uint32_t row)
+{
+	struct ruleset_cidr *c;
+
+	if (cidr->family == 4) {
+		run_add(nets, cidr_first(cidr), row);
+		return;
+	}
+	c = &nets->cidrs[nets->n++];
+	*c = (struct ruleset_cidr){.prefix = cidr->prefix, .row = row};
+	memcpy(c->addr, cidr->addr, sizeof(c->addr));
+}
+
+/* Walks the prefixes from outer to inner; outside: the row of what none of them holds. */
+static int sweep_pairs(struct compile *c, struct compile_sweep *s, size_t n_words, uint32_t outside,
+		       const struct pair *pairs, size_t n, struct nets *nets)
+{
+	struct same stack[130]; /* nested prefixes: one per length */
+	struct same next = {};
+	size_t depth = 0;
 	int err;
 
-	for (struct run run = {}; run.first < n; run.first = run.end) {
-		const struct policy_cidr *cidr = pairs[run.first].cidr;
-		uint32_t row;
+	while (depth || next.end < n) {
+		const struct policy_cidr *cidr = next.end < n ? pairs[next.end].cidr : NULL;
+		const struct policy_cidr *around =
+			depth ? pairs[stack[depth - 1].first].cidr : NULL;
 
-		run.end = run.first + 1;
-		while (run.end < n && !pair_compare(&pairs[run.first], &pairs[run.end]))
-			run.end++;
-		err = count_run(c, s, pairs, run);
-		if (err < 0)
-			return err;
-		while (depth && !cidr_holds(pairs[stack[depth - 1].first].cidr, cidr)) {
+		if (around && !(cidr && cidr_holds(around, cidr))) {
 			depth--;
 			for (size_t i = stack[depth].first; i < stack[depth].end; i++)
 				compile_sweep_leave(s, pairs[i].filter);
+			if (around->family == 4)
+				run_add(nets, cidr_end(around),
+					depth ? stack[depth - 1].row : outside);
+			continue;
 		}
-		for (size_t i = run.first; i < run.end; i++)
-			compile_sweep_enter(s, pairs[i].filter);
-		stack[depth++] = run;
-		err = compile_row(c, s->words, n_words, s->filters[pairs[run.first].filter].pos,
-				  &row);
+		next.first = next.end++;
+		while (next.end < n && !pair_compare(&pairs[next.first], &pairs[next.end]))
+			next.end++;
+		err = count_same(c, s, pairs, &next);
 		if (err < 0)
 			return err;
-		out[n_out] = (struct ruleset_cidr){.prefix = cidr->prefix, .row = row};
-		memcpy(out[n_out].addr, cidr->addr, cidr_bytes(cidr));
-		n_out++;
+		for (size_t i = next.first; i < next.end; i++)
+			compile_sweep_enter(s, pairs[i].filter);
+		err = compile_row(c, s->words, n_words, s->filters[pairs[next.first].filter].pos,
+				  &next.row);
+		if (err < 0)
+			return err;
+		nets_begin(nets, cidr, next.row);
+		stack[depth++] = next;
 	}
-	while (depth) {
-		depth--;
-		for (size_t i = stack[depth].first; i < stack[depth].end; i++)
-			compile_sweep_leave(s, pairs[i].filter);
-	}
-	*ret_n = n_out;
 	return 0;
 }
 
-static int fill_family(struct compile *c, struct compile_sweep *s, size_t n_words,
-		       const struct pair *pairs, size_t n, struct ruleset_cidr **ret_cidrs,
-		       size_t *ret_n)
+/* How many different prefixes there are. */
+static size_t count_distinct(const struct pair *pairs, size_t n)
 {
-	_cleanup_free_ struct ruleset_cidr *cidrs = NULL;
-	struct ruleset_cidr *fit;
-	size_t n_cidrs;
+	size_t distinct = n > 0;
+
+	for (size_t i = 1; i < n; i++)
+		distinct += pair_compare(&pairs[i - 1], &pairs[i]) != 0;
+	return distinct;
+}
+
+static int fill_v4(struct compile *c, struct compile_sweep *s, enum revshell_hook hook,
+		   enum revshell_dim dim, const struct pair *pairs, size_t n)
+{
+	const size_t d = dim - REVSHELL_DIM_SK_SADDR;
+	struct revshell_hook_cfg *cfg = &c->rs->hooks[hook].cfg;
+	_cleanup_free_ struct compile_run *runs = NULL;
+	struct nets nets = {};
+	int err;
+
+	runs = malloc((2 * n + 1) * sizeof(*runs));
+	if (!runs)
+		return -ENOMEM;
+	nets.runs = runs;
+	run_add(&nets, 0, cfg->dim_default[dim]);
+	err = sweep_pairs(c, s, cfg->n_words, cfg->dim_default[dim], pairs, n, &nets);
+	if (err < 0)
+		return err;
+	c->rs->tries[hook][d].n_v4 = count_distinct(pairs, n);
+	return compile_nodes(c, runs, nets.n, &cfg->addr4[d], &cfg->addr4_below[d]);
+}
+
+static int fill_v6(struct compile *c, struct compile_sweep *s, enum revshell_hook hook,
+		   enum revshell_dim dim, const struct pair *pairs, size_t n)
+{
+	const struct revshell_hook_cfg *cfg = &c->rs->hooks[hook].cfg;
+	struct ruleset_trie *trie = &c->rs->tries[hook][dim - REVSHELL_DIM_SK_SADDR];
+	struct nets nets = {};
 	int err;
 
 	if (n == 0)
 		return 0;
-	cidrs = malloc(n * sizeof(*cidrs));
-	if (!cidrs)
+	trie->v6 = malloc(count_distinct(pairs, n) * sizeof(*trie->v6));
+	if (!trie->v6)
 		return -ENOMEM;
-	err = sweep_pairs(c, s, n_words, pairs, n, cidrs, &n_cidrs);
-	if (err < 0)
-		return err;
-	fit = reallocarray(cidrs, n_cidrs, sizeof(*cidrs));
-	if (fit)
-		cidrs = fit;
-	*ret_cidrs = TAKE_PTR(cidrs);
-	*ret_n = n_cidrs;
-	return 0;
+	nets.cidrs = trie->v6;
+	err = sweep_pairs(c, s, cfg->n_words, cfg->dim_default[dim], pairs, n, &nets);
+	trie->n_v6 = nets.n;
+	return err;
 }
 
-static int fill_trie(struct compile *c, enum revshell_hook hook, enum revshell_dim dim)
+static int fill_addresses(struct compile *c, enum revshell_hook hook, enum revshell_dim dim)
 {
 	_cleanup_(compile_sweep_done) struct compile_sweep s = {};
 	_cleanup_free_ struct pair *pairs = NULL;
 	struct ruleset_hook *h = &c->rs->hooks[hook];
-	struct ruleset_trie *trie = &c->rs->tries[hook][dim - REVSHELL_DIM_SK_SADDR];
 	__u64 none[REVSHELL_WORDS];
 	size_t n, n_v4 = 0, n_words = h->cfg.n_words;
 	struct diag_pos pos;
@@ -190,10 +259,10 @@ static int fill_trie(struct compile *c, enum revshell_hook hook, enum revshell_d
 		return err;
 	while (n_v4 < n && pairs[n_v4].cidr->family == 4)
 		n_v4++;
-	err = fill_family(c, &s, n_words, pairs, n_v4, &trie->v4, &trie->n_v4);
+	err = fill_v4(c, &s, hook, dim, pairs, n_v4);
 	if (err < 0)
 		return err;
-	return fill_family(c, &s, n_words, pairs + n_v4, n - n_v4, &trie->v6, &trie->n_v6);
+	return fill_v6(c, &s, hook, dim, pairs + n_v4, n - n_v4);
 }
 
 int compile_cidrs(struct compile *c, enum revshell_hook hook)
@@ -203,7 +272,7 @@ int compile_cidrs(struct compile *c, enum revshell_hook hook)
 	for (size_t i = 0; i < REVSHELL_ADDR_DIMS; i++) {
 		if (!(c->rs->hooks[hook].cfg.used & 1ULL << (REVSHELL_DIM_SK_SADDR + i)))
 			continue;
-		err = fill_trie(c, hook, REVSHELL_DIM_SK_SADDR + i);
+		err = fill_addresses(c, hook, REVSHELL_DIM_SK_SADDR + i);
 		if (err < 0)
 			return err;
 	}

@@ -223,6 +223,18 @@ bool compile_unit_is_escaped(const char *name);
 /* compile-unix.c */
 int compile_unix(struct compile *c, enum revshell_hook hook);
 
+/* compile-nodes.c */
+
+/* A run of IPv4 addresses, up to the next: the first in host byte order, and where it leads. */
+struct compile_run {
+	uint32_t first;
+	uint32_t to;
+};
+
+/* Makes a tree of runs, which begin with address 0 and are used up. */
+int compile_nodes(struct compile *c, struct compile_run *runs, size_t n,
+		  struct revshell_addr_node *ret_root, __u32 *ret_below);
+
 /* compile-cidrs.c */
 int compile_cidrs(struct compile *c, enum revshell_hook hook);
 

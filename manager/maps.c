@@ -264,44 +264,38 @@ static int build_affixes(struct build *b, unsigned int parent, bool post)
 	return outer_set(b, name, outer, index, fd);
 }
 
-static int build_trie(struct build *b, size_t hook, size_t dim, bool v6)
+static int build_trie(struct build *b, size_t hook, size_t dim)
 {
 	const struct ruleset_trie *trie = &b->rs->tries[hook][dim];
-	const struct ruleset_cidr *cidrs = v6 ? trie->v6 : trie->v4;
-	size_t n = v6 ? trie->n_v6 : trie->n_v4;
-	size_t addr_size = v6 ? 16 : 4, key_size = sizeof(uint32_t) + addr_size;
-	bool *filled = v6 ? &b->filled->cidr6[hook][dim] : &b->filled->cidr4[hook][dim];
 	uint32_t index = REVSHELL_TRIE_INDEX(b->slot, hook, dim);
-	int outer = v6 ? b->outer->cidr6 : b->outer->cidr4;
-	const char *name = v6 ? "rs_cidr6" : "rs_cidr4";
+	_cleanup_free_ struct revshell_cidr6_key *keys = NULL;
+	bool *filled = &b->filled->cidr6[hook][dim];
 	_cleanup_free_ uint32_t *values = NULL;
-	_cleanup_free_ char *keys = NULL;
 	_cleanup_close_ int fd = -EBADF;
+	size_t n = trie->n_v6;
 	int r;
 
 	if (n == 0)
-		return outer_clear(b, name, outer, index, filled);
-	r = map_new(b, BPF_MAP_TYPE_LPM_TRIE, name, key_size, sizeof(*values), n, BPF_F_NO_PREALLOC,
-		    &fd);
+		return outer_clear(b, "rs_cidr6", b->outer->cidr6, index, filled);
+	r = map_new(b, BPF_MAP_TYPE_LPM_TRIE, "rs_cidr6", sizeof(*keys), sizeof(*values), n,
+		    BPF_F_NO_PREALLOC, &fd);
 	if (r < 0)
 		return r;
-	keys = calloc(n, key_size);
+	keys = calloc(n, sizeof(*keys));
 	values = calloc(n, sizeof(*values));
 	if (!keys || !values)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		uint32_t bits = cidrs[i].prefix;
-
-		memcpy(keys + i * key_size, &bits, sizeof(bits));
-		memcpy(keys + i * key_size + sizeof(bits), cidrs[i].addr, addr_size);
-		values[i] = cidrs[i].row;
+		keys[i].prefixlen = trie->v6[i].prefix;
+		memcpy(keys[i].addr, trie->v6[i].addr, sizeof(keys[i].addr));
+		values[i] = trie->v6[i].row;
 	}
-	r = map_fill(b, name, fd, keys, key_size, values, sizeof(*values), n);
+	r = map_fill(b, "rs_cidr6", fd, keys, sizeof(*keys), values, sizeof(*values), n);
 	if (r < 0)
 		return r;
-	b->bytes += n * (addr_size + 60);
+	b->bytes += n * (sizeof(keys->addr) + 60);
 	*filled = true;
-	return outer_set(b, name, outer, index, fd);
+	return outer_set(b, "rs_cidr6", b->outer->cidr6, index, fd);
 }
 
 static void number_key(uint32_t space, uint64_t value, unsigned int bits,
@@ -489,6 +483,10 @@ static int build_all(struct build *b, int *ret_active)
 			b->rs->n_pages);
 	if (r < 0)
 		return r;
+	r = build_array(b, "rs_nodes", b->outer->nodes, b->rs->nodes, sizeof(*b->rs->nodes),
+			b->rs->n_nodes);
+	if (r < 0)
+		return r;
 	r = build_denials(b);
 	if (r < 0)
 		return r;
@@ -505,10 +503,7 @@ static int build_all(struct build *b, int *ret_active)
 	}
 	for (size_t hook = 0; hook < REVSHELL_HOOK_MAX; hook++) {
 		for (size_t dim = 0; dim < REVSHELL_ADDR_DIMS; dim++) {
-			r = build_trie(b, hook, dim, false);
-			if (r < 0)
-				return r;
-			r = build_trie(b, hook, dim, true);
+			r = build_trie(b, hook, dim);
 			if (r < 0)
 				return r;
 		}

@@ -15,11 +15,11 @@ struct maps_outer {
 	int hooks;
 	int rows;
 	int pages;
+	int nodes;
 	int denials;
 	int paths;
 	int prefixes;
 	int postfixes;
-	int cidr4;
 	int cidr6;
 	int numbers;
 	int unix_paths;
@@ -31,7 +31,6 @@ struct maps_slot {
 	bool paths[2];
 	bool prefixes[2];
 	bool postfixes[2];
-	bool cidr4[REVSHELL_HOOK_MAX][REVSHELL_ADDR_DIMS];
 	bool cidr6[REVSHELL_HOOK_MAX][REVSHELL_ADDR_DIMS];
 	bool numbers;
 	bool unix_paths;
@@ -41,8 +40,8 @@ struct maps_slot {
 
 /*
  * Builds all inner maps of rs and hangs them into slot of the outer maps, which must not be
- * current. filled says what the slot held and receives what it holds. The rows, pages and tries
- * are created new, so nothing that a running program may still read is written. secret keys the
+ * current. filled says what the slot held and receives what it holds. The rows, pages, nodes
+ * and tries are created new, so nothing that a running program may still read is written. secret keys the
  * hashes of long paths. ret_active receives the map that, put into outer->active, makes the
  * generation current, ret_digest what maps_digest() then says. Returns 0 or -errno with an error
  * in d.

@@ -65,10 +65,8 @@ static void affixes_free(struct ruleset_affix *a, size_t n)
 static void tables_done(struct ruleset *rs)
 {
 	for (size_t h = 0; h < REVSHELL_HOOK_MAX; h++)
-		for (size_t d = 0; d < REVSHELL_ADDR_DIMS; d++) {
-			free(rs->tries[h][d].v4);
+		for (size_t d = 0; d < REVSHELL_ADDR_DIMS; d++)
 			free(rs->tries[h][d].v6);
-		}
 	memset(rs->tries, 0, sizeof(rs->tries));
 	for (size_t i = 0; i < ARRAY_SIZE(rs->paths); i++) {
 		for (size_t k = 0; k < rs->n_paths[i]; k++)
@@ -90,14 +88,16 @@ static void tables_done(struct ruleset *rs)
 	free(rs->unix_paths);
 	free(rs->rows);
 	free(rs->pages);
+	free(rs->nodes);
 	rs->units = NULL;
 	rs->lineage = NULL;
 	rs->numbers = NULL;
 	rs->unix_paths = NULL;
 	rs->rows = NULL;
 	rs->pages = NULL;
+	rs->nodes = NULL;
 	rs->n_units = rs->n_lineage = rs->n_numbers = rs->n_unix_paths = 0;
-	rs->n_rows = rs->n_pages = 0;
+	rs->n_rows = rs->n_pages = rs->n_nodes = 0;
 }
 
 void ruleset_shed(struct ruleset *rs, bool keep_sources)
@@ -167,6 +167,29 @@ const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs,
 		limit = MIN(limit, common);
 		end = lo - 1;
 	}
+}
+
+static void each_run(const struct ruleset *rs, const struct revshell_addr_node *node,
+		     uint32_t below, void (*fn)(uint32_t first, uint32_t row, void *userdata),
+		     void *userdata)
+{
+	for (size_t i = 0; i < REVSHELL_NODE_RUNS; i++) {
+		if (i && node->before[i] == UINT32_MAX)
+			break;
+		if (below)
+			each_run(rs, &rs->nodes[node->to[i]], below - 1, fn, userdata);
+		else
+			fn(node->before[i] + 1, node->to[i], userdata);
+	}
+}
+
+void ruleset_each_run(const struct ruleset *rs, enum revshell_hook hook, enum revshell_dim dim,
+		      void (*fn)(uint32_t first, uint32_t row, void *userdata), void *userdata)
+{
+	const struct revshell_hook_cfg *cfg = &rs->hooks[hook].cfg;
+	const size_t d = dim - REVSHELL_DIM_SK_SADDR;
+
+	each_run(rs, &cfg->addr4[d], cfg->addr4_below[d], fn, userdata);
 }
 
 const struct ruleset_number *ruleset_lookup_number(const struct ruleset *rs, uint32_t space,

@@ -44,11 +44,10 @@ struct ruleset_cidr {
 	uint32_t row;
 };
 
-struct ruleset_trie { /* sorted by addr, then prefix */
-	struct ruleset_cidr *v4;
-	size_t n_v4;
-	struct ruleset_cidr *v6;
+struct ruleset_trie {
+	struct ruleset_cidr *v6; /* sorted by addr, then prefix */
 	size_t n_v6;
+	size_t n_v4; /* prefixes that the hook's address tree was made of */
 };
 
 /* A prefix in the number trie; those of one space are disjoint. */
@@ -97,6 +96,8 @@ struct ruleset {
 	size_t n_rows;
 	struct revshell_port_page *pages;
 	size_t n_pages;
+	struct revshell_addr_node *nodes; /* of address trees; the roots are in the hooks' cfg */
+	size_t n_nodes;
 	struct ruleset_path *paths[2]; /* [0] executable, [1] parent; sorted by path */
 	size_t n_paths[2];
 	struct ruleset_affix *prefixes[2]; /* sorted by text */
@@ -175,6 +176,13 @@ void ruleset_shed(struct ruleset *rs, bool keep_sources);
 /* The most specific prefix that holds addr (4 or 16 bytes), or NULL. */
 const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,
 					       const uint8_t *addr, unsigned int bits);
+
+/*
+ * Calls fn for each run of IPv4 addresses that an address dimension of a hook tells apart, in
+ * order: its first address in host byte order, its row.
+ */
+void ruleset_each_run(const struct ruleset *rs, enum revshell_hook hook, enum revshell_dim dim,
+		      void (*fn)(uint32_t first, uint32_t row, void *userdata), void *userdata);
 
 /* The prefix that holds a value of a space, or NULL. */
 const struct ruleset_number *ruleset_lookup_number(const struct ruleset *rs, uint32_t space,

@@ -57,14 +57,13 @@ static __u32 rs_page_row(const struct view *view, __u32 page, __u32 port)
 	return page < view->rs->n_pages ? view->rs->pages[page].row[port & 255] : ~0U;
 }
 
-static __u32 rs_cidr4_row(const struct view *view, const struct revshell_hook_cfg *cfg, __u32 hook,
-			  __u32 dim, __u32 addr)
-{
-	const struct ruleset_trie *trie = &view->rs->tries[hook][dim - REVSHELL_DIM_SK_SADDR];
-	const struct ruleset_cidr *c =
-		ruleset_lookup_cidr(trie->v4, trie->n_v4, (const uint8_t *)&addr, 32);
+static __u32 rs_node_find(const struct revshell_addr_node *node, __u32 addr);
 
-	return c ? c->row : cfg->dim_default[dim];
+static __u32 rs_nodes_find(const struct view *view, __u32 index, __u32 addr, __u32 levels)
+{
+	for (; levels && index < view->rs->n_nodes; levels--)
+		index = rs_node_find(&view->rs->nodes[index], addr);
+	return levels ? ~0U : index;
 }
 
 static __u32 rs_cidr6_row(const struct view *view, const struct revshell_hook_cfg *cfg, __u32 hook,

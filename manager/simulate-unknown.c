@@ -92,10 +92,16 @@ static void add_ports(struct sum *s, const __u16 *pages)
 			add_table(s, s->rs->pages[pages[i]].row, 256);
 }
 
-static void add_trie(struct sum *s, const struct ruleset_trie *trie)
+static void add_run(uint32_t first, uint32_t row, void *userdata)
 {
-	for (size_t i = 0; i < trie->n_v4; i++)
-		sum_add(s, trie->v4[i].row);
+	sum_add(userdata, row);
+}
+
+static void add_addresses(struct sum *s, enum revshell_hook hook, enum revshell_dim dim)
+{
+	const struct ruleset_trie *trie = &s->rs->tries[hook][dim - REVSHELL_DIM_SK_SADDR];
+
+	ruleset_each_run(s->rs, hook, dim, add_run, s);
 	for (size_t i = 0; i < trie->n_v6; i++)
 		sum_add(s, trie->v6[i].row);
 }
@@ -129,7 +135,7 @@ static void add_dim(struct sum *s, const struct revshell_hook_cfg *cfg, enum rev
 		add_ports(s, cfg->port_page[dim - REVSHELL_DIM_SK_SPORT]);
 		return;
 	case REVSHELL_DIM_SK_SADDR ... REVSHELL_DIM_SA_ADDR:
-		add_trie(s, &rs->tries[hook][dim - REVSHELL_DIM_SK_SADDR]);
+		add_addresses(s, hook, dim);
 		sum_add(s, cfg->no_address[dim - REVSHELL_DIM_SK_SADDR]);
 		break;
 	case REVSHELL_DIM_UN_PATH:

@@ -56,6 +56,28 @@ static void check_paths(const struct ruleset *rs)
 	}
 }
 
+struct runs {
+	const struct ruleset *rs;
+	uint64_t next; /* addresses up to here are in runs */
+};
+
+static void check_run(uint32_t first, uint32_t row, void *userdata)
+{
+	struct runs *runs = userdata;
+
+	fuzz_assert(row < runs->rs->n_rows);
+	fuzz_assert(first >= runs->next && (first == 0) == (runs->next == 0));
+	runs->next = first + 1ULL;
+}
+
+static void check_runs(const struct ruleset *rs, enum revshell_hook hook, enum revshell_dim dim)
+{
+	struct runs runs = {.rs = rs};
+
+	if (rs->hooks[hook].cfg.used & 1ULL << dim)
+		ruleset_each_run(rs, hook, dim, check_run, &runs);
+}
+
 static void check_cidrs(const struct ruleset *rs, const struct ruleset_cidr *cidrs, size_t n,
 			unsigned int bits)
 {
@@ -219,7 +241,7 @@ static void check_hook(const struct ruleset *rs, enum revshell_hook hook)
 	check_predicates(rs, &h->cfg);
 	check_selectors(rs, h);
 	for (size_t d = 0; d < REVSHELL_ADDR_DIMS; d++) {
-		check_cidrs(rs, rs->tries[hook][d].v4, rs->tries[hook][d].n_v4, 32);
+		check_runs(rs, hook, REVSHELL_DIM_SK_SADDR + d);
 		check_cidrs(rs, rs->tries[hook][d].v6, rs->tries[hook][d].n_v6, 128);
 	}
 	check_decisions(rs, hook);

@@ -546,7 +546,33 @@ static void test_lineage(void **state)
 	}
 }
 
-/* The look-up against looking at each prefix. */
+/* A prefix of nested and neighbouring ones. */
+static void cidr_scatter(struct policy_values *v, uint32_t *x)
+{
+	struct policy_cidr *c = &v->cidrs[v->n_cidrs];
+
+	*x = *x * 1664525U + 1013904223U;
+	cidr_add(v, (*x & 0xf00f0ff0) >> (*x % 3));
+	c->prefix = *x >> 8 & 31;
+	for (unsigned int b = c->prefix; b < 32; b++)
+		c->addr[b / 8] &= (uint8_t) ~(0x80U >> b % 8);
+}
+
+static uint32_t next_address(uint32_t *x)
+{
+	*x = *x * 1664525U + 1013904223U;
+	return (*x & 0xf10f1ff1) >> (*x % 3);
+}
+
+static bool cidr_holds(const struct policy_cidr *c, uint32_t addr)
+{
+	uint32_t base;
+
+	memcpy(&base, c->addr, sizeof(base));
+	return c->prefix == 0 || (ntohl(base) ^ addr) >> (32 - c->prefix) == 0;
+}
+
+/* The look-up among IPv6 prefixes against looking at each. */
 static void test_lookup(void **state)
 {
 	struct policy_set set = {};
@@ -557,34 +583,112 @@ static void test_lookup(void **state)
 	uint32_t x = 1;
 
 	for (size_t i = 0; i < 2000; i++) {
-		struct policy_cidr *c = &v->cidrs[v->n_cidrs];
-
-		x = x * 1664525U + 1013904223U;
-		cidr_add(v, (x & 0xf00f0ff0) >> (x % 3));
-		c->prefix = x >> 8 & 31;
-		for (unsigned int b = c->prefix; b < 32; b++)
-			c->addr[b / 8] &= (uint8_t) ~(0x80U >> b % 8);
+		cidr_scatter(v, &x);
+		v->cidrs[i].family = 6;
 	}
 	assert_fits(&set, &rs);
 	t = &rs->tries[REVSHELL_HOOK_CONNECT][2];
 	for (size_t i = 0; i < 20000; i++) {
 		const struct ruleset_cidr *best = NULL;
-		uint32_t addr;
+		uint32_t addr = next_address(&x);
+		uint32_t key[4] = {htonl(addr)};
 
-		x = x * 1664525U + 1013904223U;
-		addr = htonl((x & 0xf10f1ff1) >> (x % 3));
-		for (size_t k = 0; k < t->n_v4; k++) {
-			uint32_t mask = t->v4[k].prefix ? htonl(~0U << (32 - t->v4[k].prefix)) : 0;
-			uint32_t base;
+		for (size_t k = 0; k < t->n_v6; k++) {
+			struct policy_cidr c = {.prefix = t->v6[k].prefix};
 
-			memcpy(&base, t->v4[k].addr, sizeof(base));
-			if ((addr & mask) == base && (!best || t->v4[k].prefix > best->prefix))
-				best = &t->v4[k];
+			memcpy(c.addr, t->v6[k].addr, sizeof(c.addr));
+			if (cidr_holds(&c, addr) && (!best || c.prefix > best->prefix))
+				best = &t->v6[k];
 		}
-		assert_ptr_equal(ruleset_lookup_cidr(t->v4, t->n_v4, (uint8_t *)&addr, 32), best);
+		assert_ptr_equal(ruleset_lookup_cidr(t->v6, t->n_v6, (uint8_t *)key, 128), best);
 	}
-	assert_null(ruleset_lookup_cidr(NULL, 0, (uint8_t *)&x, 32));
+	assert_null(ruleset_lookup_cidr(NULL, 0, (uint8_t *)&x, 128));
 	ruleset_free(rs);
+}
+
+struct runs {
+	uint32_t first[8192];
+	uint32_t row[8192];
+	size_t n;
+};
+
+static void take_run(uint32_t first, uint32_t row, void *userdata)
+{
+	struct runs *runs = userdata;
+
+	assert_true(runs->n < ARRAY_SIZE(runs->row));
+	assert_true(runs->n ? first > runs->first[runs->n - 1] : first == 0);
+	runs->first[runs->n] = first;
+	runs->row[runs->n++] = row;
+}
+
+/* As many prefixes as fill the root, one more than that, a level of nodes, one more; and many. */
+static void test_address_tree(void **state)
+{
+	static const struct {
+		size_t n;
+		uint32_t below;
+	} cases[] = {{1, 0}, {31, 0}, {32, 1}, {2047, 1}, {2048, 2}, {4000, 2}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct policy_set set = {};
+		struct policy_entry *e = entry_add(policy_new(&set), "socket_connect", 1);
+		struct policy_values *v = arg_add(&e->selectors[0], 1, OP_SADDR, cases[i].n);
+		struct ruleset *rs = NULL;
+		struct runs *runs = calloc(1, sizeof(*runs));
+
+		assert_non_null(runs);
+		/* two runs each, and what lies before the first */
+		for (uint32_t k = 0; k < cases[i].n; k++)
+			cidr_add(v, 0x0a000000 + k * 2);
+		assert_fits(&set, &rs);
+		ruleset_each_run(rs, REVSHELL_HOOK_CONNECT, REVSHELL_DIM_SA_ADDR, take_run, runs);
+		assert_int_equal(runs->n, 2 * cases[i].n + 1);
+		assert_int_equal(rs->hooks[REVSHELL_HOOK_CONNECT].cfg.addr4_below[2],
+				 cases[i].below);
+		for (size_t k = 0; k < runs->n; k++)
+			assert_int_equal(rs->rows[runs->row[k]].words[0], k % 2);
+		ruleset_free(rs);
+		free(runs);
+	}
+}
+
+/* Nested prefixes, those that end with the last address among them, against each of them. */
+static void test_address_runs(void **state)
+{
+	for (uint32_t seed = 0; seed < 20; seed++) {
+		struct policy_set set = {};
+		struct policy_entry *e = entry_add(policy_new(&set), "socket_connect", 1);
+		struct policy_values *v = arg_add(&e->selectors[0], 1, OP_SADDR, 202);
+		struct runs *runs = calloc(1, sizeof(*runs));
+		struct ruleset *rs = NULL;
+		uint32_t x = seed;
+
+		assert_non_null(runs);
+		cidr_add(v, 0xffffffff);
+		cidr_add(v, seed % 2 ? 0xff000000 : 0);
+		v->cidrs[1].prefix = seed % 2 ? 8 : 32;
+		for (size_t i = 0; i < 10 * seed; i++)
+			cidr_scatter(v, &x);
+		assert_fits(&set, &rs);
+		ruleset_each_run(rs, REVSHELL_HOOK_CONNECT, REVSHELL_DIM_SA_ADDR, take_run, runs);
+		v = &rs->policies.policies[0]->entries[0].selectors[0].args[0].values;
+		for (size_t k = 0; k < runs->n; k++) {
+			bool last = k + 1 == runs->n;
+			uint32_t ends[] = {runs->first[k],
+					   last ? UINT32_MAX : runs->first[k + 1] - 1};
+
+			for (size_t end = 0; end < 2; end++) {
+				bool held = false;
+
+				for (size_t i = 0; i < v->n_cidrs; i++)
+					held |= cidr_holds(&v->cidrs[i], ends[end]);
+				assert_int_equal(rs->rows[runs->row[k]].words[0], held);
+			}
+		}
+		ruleset_free(rs);
+		free(runs);
+	}
 }
 
 int main(void)
@@ -606,6 +710,8 @@ int main(void)
 		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_lineage),
 		cmocka_unit_test(test_lookup),
+		cmocka_unit_test(test_address_tree),
+		cmocka_unit_test(test_address_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -513,7 +513,22 @@ static void test_affixes(void **state)
 	assert_int_equal(cfg->path_default[REVSHELL_DIM_PARENT].hooks, 1U << CONNECT);
 }
 
-/* A trie's rows hold what all prefixes around them add up to. */
+struct runs {
+	uint32_t first[8];
+	uint32_t row[8];
+	size_t n;
+};
+
+static void take_run(uint32_t first, uint32_t row, void *userdata)
+{
+	struct runs *runs = userdata;
+
+	assert_true(runs->n < ARRAY_SIZE(runs->row));
+	runs->first[runs->n] = first;
+	runs->row[runs->n++] = row;
+}
+
+/* Rows hold what all prefixes around an address add up to. */
 static void test_nested_prefixes(void **state)
 {
 	_cleanup_(ruleset_freep) struct ruleset *rs = compile_text(
@@ -522,13 +537,22 @@ static void test_nested_prefixes(void **state)
 		"    - matchArgs: [{index: 1, operator: NotSAddr, values: [10.1.0.0/16, "
 		"\"::/0\"]}]\n"
 		"    - matchArgs: [{index: 1, operator: SAddr, values: [\"2001:db8::/32\"]}]\n");
+	static const struct {
+		uint32_t first;
+		__u64 word;
+	} expected[] = {{0, 2}, {0x0a000000, 3}, {0x0a010000, 1}, {0x0a020000, 3}, {0x0b000000, 2}};
 	const struct ruleset_trie *t = &rs->tries[CONNECT][2];
-	static const __u64 v4[] = {3, 1, 1}, v6[] = {0, 4};
+	static const __u64 v6[] = {0, 4};
+	struct runs runs = {};
 
+	ruleset_each_run(rs, CONNECT, REVSHELL_DIM_SA_ADDR, take_run, &runs);
 	assert_int_equal(t->n_v4, 3);
 	assert_int_equal(t->n_v6, 2);
-	for (size_t i = 0; i < t->n_v4; i++)
-		assert_true(row_word(rs, t->v4[i].row) == v4[i]);
+	assert_int_equal(runs.n, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < runs.n; i++) {
+		assert_int_equal(runs.first[i], expected[i].first);
+		assert_true(row_word(rs, runs.row[i]) == expected[i].word);
+	}
 	for (size_t i = 0; i < t->n_v6; i++)
 		assert_true(row_word(rs, t->v6[i].row) == v6[i]);
 	assert_true(row_word(rs, cfg_of(rs, CONNECT)->dim_default[REVSHELL_DIM_SA_ADDR]) == 2);
