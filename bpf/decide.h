@@ -172,12 +172,15 @@ RS_INLINE __u32 rs_node_find(const struct revshell_addr_node *node, __u32 addr)
 	RS_UNROLL
 	for (__u64 step = REVSHELL_NODE_RUNS / 2 * sizeof(__u32); step >= sizeof(__u32);
 	     step /= 2) {
-		__u64 below = *(const __u32 *)(before + at + step);
+		__u64 below = *(const __u32 *)(before + at + step), half;
 
 		/* negative where addr lies above */
 		below -= addr;
 		RS_OPAQUE(below);
-		at |= (below >> 63) * step;
+		half = (below >> 63) * step;
+		/* 5.10 knows bounds of sums, not of what the compiler would make of this one */
+		RS_OPAQUE(half);
+		at += half;
 	}
 	return *(const __u16 *)((const char *)node->to + at / 2);
 }
