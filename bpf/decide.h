@@ -447,6 +447,14 @@ RS_INLINE void rs_outcome_word(RS_VIEW view, const struct revshell_hook_cfg *cfg
 		out->signals |= rs_is_set(first & cfg->signal[i][w]) << i;
 }
 
+/* Whether word w may have a selector left. */
+RS_INLINE bool rs_word_lives(const struct revshell_hook_cfg *cfg, const struct rs_match *m, __u32 w)
+{
+	__u32 bits = RS_READ(cfg->fold_bits);
+
+	return ((m->live >> ((w * bits) & 63)) << ((64 - bits) & 63)) != 0;
+}
+
 /*
  * What follows from a complete match. zero is 0 in a way that the verifier does not know, so that
  * it needs to follow the loop with unknown values only.
@@ -464,8 +472,7 @@ RS_INLINE void rs_conclude(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 	for (__u32 w = 0; w < REVSHELL_WORDS; w++) {
 		if (w >= RS_READ(cfg->n_words))
 			break;
-		/* with one word the fold is the word, with more it has a bit per word */
-		if (RS_READ(cfg->n_words) > 1 && !((m->live >> w) & 1))
+		if (!rs_word_lives(cfg, m, w))
 			continue;
 		rs_outcome_word(view, cfg, m, dims, w, late, out);
 	}

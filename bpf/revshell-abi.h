@@ -170,8 +170,9 @@ enum revshell_fact {
 #define REVSHELL_STATES		 16
 
 /*
- * A set of selectors of one hook. fold is tested before any word is read:
- * with one word in use it is that word, else bit w says that words[w] is not zero.
+ * A set of selectors of one hook. fold is tested before any word is read: with one word in use it
+ * is that word, else each bit stands for a few selectors that are next to each other, as many for
+ * all bits, a power of two, and is set if one of them is. See revshell_hook_cfg.fold_bits.
  */
 struct revshell_row {
 	__u64 fold;
@@ -207,8 +208,10 @@ struct revshell_hook_cfg {
 	__u32 slot;	  /* 0 or 1: which half of each outer map holds this generation */
 	__u32 n_words;	  /* words of rows in use; 0: no selector on this hook */
 	__u64 used;	  /* bit per enum revshell_dim that some selector asks */
-	__u64 families;	  /* bit f: an object of address family f may match; 63: f >= 63. 0
-			     without selectors */
+	__u32 fold_bits;  /* bits of a fold that stand for one word: 64, 32, 16, 8 or 4 */
+	__u32 pad0;
+	__u64 families; /* bit f: an object of address family f may match; 63: f >= 63. 0
+			   without selectors */
 	__u64 fold[REVSHELL_FOLDS]; /* of the first rows; the others' are in the rows themselves */
 	__u32 path_rows[REVSHELL_PATH_DIMS];
 	struct revshell_class path_default[REVSHELL_PATH_DIMS]; /* path without an entry */

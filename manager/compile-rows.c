@@ -20,19 +20,6 @@ int compile_grow(void **items, size_t *size, size_t n, size_t item_size)
 	return 0;
 }
 
-/* The engine of a hook with one word tests the word itself, so fold depends on n_words. */
-static uint64_t row_fold(const __u64 *words, size_t n_words)
-{
-	uint64_t fold = 0;
-
-	if (n_words == 1)
-		return words[0];
-	for (size_t w = 0; w < n_words; w++)
-		if (words[w])
-			fold |= 1ULL << w;
-	return fold;
-}
-
 static size_t row_slot(const struct compile_rows *r, const struct revshell_row *row)
 {
 	size_t mask = r->n_slots - 1;
@@ -88,7 +75,7 @@ int compile_row_append(struct compile *c, const __u64 *words, size_t n_words, st
 	struct revshell_row row = {};
 
 	memcpy(row.words, words, n_words * sizeof(*words));
-	row.fold = row_fold(words, n_words);
+	row.fold = ruleset_fold(words, n_words);
 	return row_add(c, &row, pos, ret_row);
 }
 
@@ -102,7 +89,7 @@ int compile_row(struct compile *c, const __u64 *words, size_t n_words, struct di
 	int err;
 
 	memcpy(row.words, words, n_words * sizeof(*words));
-	row.fold = row_fold(words, n_words);
+	row.fold = ruleset_fold(words, n_words);
 	/* Appended rows fill the array but not the hash: load stays at most half all the same. */
 	if (r->n * 2 >= r->n_slots) {
 		err = rows_rehash(r, r->n_slots * 2);

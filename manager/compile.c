@@ -69,10 +69,15 @@ static void effect_of(const struct policy_selector *s, struct effect *ret_effect
 
 bool ruleset_selector_denies(const struct policy_selector *s)
 {
+	return compile_denial(s) != 0;
+}
+
+int compile_denial(const struct policy_selector *s)
+{
 	struct effect e;
 
 	effect_of(s, &e);
-	return e.denies;
+	return e.denies ? e.error : 0;
 }
 
 /* Number of leading selectors up to the last that denies; 0: none does. */
@@ -219,6 +224,7 @@ static int place_bits(struct compile *c, const struct compile_group *g, uint32_t
 	}
 	h->n_selectors = first + n;
 	h->cfg.n_words = (h->n_selectors + 63) / 64;
+	h->cfg.fold_bits = ruleset_fold_bits(h->cfg.n_words);
 	set_bit(h->cfg.start, first);
 	*ret_first = first;
 	return 0;
@@ -246,6 +252,17 @@ static int place_group(struct compile *c, const struct compile_group *g)
 			return err;
 	}
 	return compile_collect(c, g, first);
+}
+
+static int group_add(struct compile *c, const struct compile_group *g)
+{
+	int err =
+		compile_grow((void **)&c->groups, &c->groups_size, c->n_groups, sizeof(*c->groups));
+
+	if (err < 0)
+		return err;
+	c->groups[c->n_groups++] = *g;
+	return 0;
 }
 
 /* Whether a program on the call's own hook exists. */
@@ -283,7 +300,7 @@ static int place_moved(struct compile *c, struct compile_group *g)
 	g->hook = g->entry->call->early;
 	g->n_selectors = n;
 	g->placement = PLACE_MOVED;
-	return place_group(c, g);
+	return group_add(c, g);
 }
 
 static int place_entry(struct compile *c, struct compile_group *g)
@@ -297,7 +314,7 @@ static int place_entry(struct compile *c, struct compile_group *g)
 	g->hook = call->hook;
 	g->n_selectors = g->entry->n_selectors;
 	g->placement = PLACE_OWN;
-	err = place_group(c, g);
+	err = group_add(c, g);
 	if (err < 0)
 		return err;
 	if (call->early == REVSHELL_HOOK_MAX || !compile_has_hook(c->opts, call->early) ||
@@ -306,7 +323,7 @@ static int place_entry(struct compile *c, struct compile_group *g)
 	g->hook = call->early;
 	g->n_selectors = n_denying;
 	g->placement = PLACE_COPY;
-	return place_group(c, g);
+	return group_add(c, g);
 }
 
 /* Errors of all entries are collected; a limit ends the work at once. */
@@ -336,7 +353,15 @@ static int place_policies(struct compile *c)
 				ret = err;
 		}
 	}
-	return ret;
+	err = compile_order(c);
+	for (size_t i = 0; err >= 0 && i < c->n_groups; i++) {
+		err = place_group(c, &c->groups[i]);
+		if (err == -EINVAL) {
+			ret = err;
+			err = 0;
+		}
+	}
+	return err < 0 ? err : ret;
 }
 
 /* The first selector that denies without killing, or NULL. */
@@ -460,6 +485,7 @@ static void compile_done(struct compile *c)
 		for (size_t dim = 0; dim < REVSHELL_DIM_MAX; dim++)
 			filters_done(&c->hooks[h].dims[dim]);
 	free(c->hooks);
+	free(c->groups);
 	compile_predicates_done(c);
 	compile_rows_done(&c->rows);
 	ruleset_free(c->rs);

@@ -82,29 +82,6 @@ struct compile_rows {
 	size_t pages_size;
 };
 
-struct compile {
-	const struct policy_set *set;
-	const struct ruleset_options *opts;
-	struct diag *d;
-	struct ruleset *rs;
-	struct compile_hook *hooks; /* REVSHELL_HOOK_MAX */
-	struct compile_rows rows;
-	size_t n_cidrs; /* counted against REVSHELL_MAX_CIDRS */
-	struct compile_predicate predicates[REVSHELL_PREDICATES];
-	size_t n_predicates;
-	size_t numbers_size; /* rs->numbers has room for */
-	size_t unix_size;
-};
-
-/* How the filters of one dimension on one hook judge a value that moves through the sweep. */
-struct compile_sweep {
-	const struct compile_filter *filters;
-	size_t n;
-	uint32_t *covered; /* per filter: how many of its values hold the current one */
-	uint16_t failing[REVSHELL_SELECTORS]; /* per selector: filters that reject it */
-	__u64 words[REVSHELL_WORDS];	      /* selectors that accept the current value */
-};
-
 /* One policy entry on one hook. */
 enum compile_placement {
 	PLACE_OWN,   /* on the call's own hook */
@@ -122,6 +99,46 @@ struct compile_group {
 	enum revshell_hook hook; /* where it is placed */
 	bool enforce;
 };
+
+struct compile {
+	const struct policy_set *set;
+	const struct ruleset_options *opts;
+	struct diag *d;
+	struct ruleset *rs;
+	struct compile_hook *hooks; /* REVSHELL_HOOK_MAX */
+	struct compile_rows rows;
+	struct compile_group *groups; /* to place, by policy and entry */
+	size_t n_groups;
+	size_t groups_size;
+	size_t n_cidrs; /* counted against REVSHELL_MAX_CIDRS */
+	struct compile_predicate predicates[REVSHELL_PREDICATES];
+	size_t n_predicates;
+	size_t numbers_size; /* rs->numbers has room for */
+	size_t unix_size;
+};
+
+/* How the filters of one dimension on one hook judge a value that moves through the sweep. */
+struct compile_sweep {
+	const struct compile_filter *filters;
+	size_t n;
+	uint32_t *covered; /* per filter: how many of its values hold the current one */
+	uint16_t failing[REVSHELL_SELECTORS]; /* per selector: filters that reject it */
+	__u64 words[REVSHELL_WORDS];	      /* selectors that accept the current value */
+};
+
+/* compile.c */
+
+/* The error that a match of the selector refuses calls with, -errno; 0: it does not. */
+int compile_denial(const struct policy_selector *s);
+
+/* compile-order.c */
+
+/*
+ * Where a hook's selectors need more than one word, puts groups that ask alike next to each other,
+ * so that a fold leaves few words. Takes no more words, and changes nothing that can be told from
+ * outside: where denials differ in their errors, the first policy's counts, and all stays.
+ */
+int compile_order(struct compile *c);
 
 /* compile-check.c */
 

@@ -37,6 +37,27 @@ bool ruleset_admits_protocol(const struct ruleset *rs, enum revshell_hook hook,
 	return rs->rows[cfg->sk_protocol[protocol]].fold != 0;
 }
 
+uint32_t ruleset_fold_bits(size_t n_words)
+{
+	uint32_t bits = 64;
+
+	while (bits * n_words > 64)
+		bits /= 2;
+	return bits;
+}
+
+uint64_t ruleset_fold(const __u64 *words, size_t n_words)
+{
+	uint32_t bits = ruleset_fold_bits(n_words), each = 64 / bits;
+	uint64_t fold = 0, mask = ~0ULL >> (64 - each);
+
+	for (size_t w = 0; w < n_words; w++)
+		for (uint32_t i = 0; i < bits; i++)
+			if (words[w] >> i * each & mask)
+				fold |= 1ULL << (w * bits + i);
+	return fold;
+}
+
 int ruleset_new_empty(struct ruleset **ret_rs)
 {
 	_cleanup_(ruleset_freep) struct ruleset *rs = NULL;

@@ -155,6 +155,12 @@ enum revshell_hook ruleset_hook_parse(const char *name);
 bool ruleset_admits_protocol(const struct ruleset *rs, enum revshell_hook hook,
 			     unsigned int protocol);
 
+/* struct revshell_hook_cfg.fold_bits of a hook with n_words words, which are at least one. */
+uint32_t ruleset_fold_bits(size_t n_words);
+
+/* The fold of a row of such a hook. */
+uint64_t ruleset_fold(const __u64 *words, size_t n_words);
+
 /* Whether selector number bit is among those of words. */
 static inline bool ruleset_has_bit(const __u64 *words, uint32_t bit)
 {

@@ -40,10 +40,7 @@ static struct revshell_row sum_row(const struct sum *s)
 	struct revshell_row row = {};
 
 	memcpy(row.words, s->words, s->n_words * sizeof(*s->words));
-	if (s->n_words == 1)
-		row.fold = row.words[0];
-	for (size_t w = 0; s->n_words > 1 && w < s->n_words; w++)
-		row.fold |= (__u64) !!row.words[w] << w;
+	row.fold = ruleset_fold(s->words, s->n_words);
 	return row;
 }
 

@@ -558,6 +558,61 @@ static void test_nested_prefixes(void **state)
 	assert_true(row_word(rs, cfg_of(rs, CONNECT)->dim_default[REVSHELL_DIM_SA_ADDR]) == 2);
 }
 
+#define N_ORDERED 200
+
+/* Entries of one selector each, every other of which asks for port 2 and has another error. */
+static struct ruleset *compile_alternating(int error, int other_error)
+{
+	_cleanup_free_ char *text = NULL;
+	struct ruleset *rs;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	fputs(POLICY_HEAD "spec:\n  lsmhooks:\n", f);
+	for (int i = 0; i < N_ORDERED; i++)
+		fprintf(f,
+			"  - hook: socket_connect\n    args: [{index: 1, type: sockaddr}]\n"
+			"    selectors:\n"
+			"    - matchArgs: [{args: [0], operator: SPort, values: [\"%d\"]}]\n"
+			"      matchActions: [{action: Override, argError: %d}]\n",
+			i % 2 + 1, i % 2 ? other_error : error);
+	fclose(f);
+	rs = compile_text(text);
+	assert_int_equal(rs->hooks[CONNECT].n_selectors, N_ORDERED);
+	return rs;
+}
+
+static __u64 port_fold(const struct ruleset *rs, unsigned int port)
+{
+	const struct revshell_hook_cfg *cfg = cfg_of(rs, CONNECT);
+
+	return rs->rows[rs->pages[cfg->port_page[2][0]].row[port]].fold;
+}
+
+/* Of a hook with many words, selectors that ask alike stand together, unless an error hangs on it.
+ */
+static void test_order(void **state)
+{
+	_cleanup_(ruleset_freep) struct ruleset *rs = compile_alternating(-1, -1);
+	__u64 both = port_fold(rs, 1) & port_fold(rs, 2);
+
+	assert_int_equal(cfg_of(rs, CONNECT)->fold_bits, 16);
+	assert_true(port_fold(rs, 1) && port_fold(rs, 2) && !(both & (both - 1)));
+	assert_true(!port_fold(rs, 3));
+	/* alike, they are in the order of the text */
+	for (size_t i = 1; i < N_ORDERED; i++)
+		assert_true(rs->hooks[CONNECT].selectors[i].entry ==
+				    rs->hooks[CONNECT].selectors[i - 1].entry + 2 ||
+			    i == N_ORDERED / 2);
+	ruleset_free(rs);
+
+	rs = compile_alternating(-1, -13);
+	for (size_t i = 0; i < N_ORDERED; i++) {
+		assert_int_equal(rs->hooks[CONNECT].selectors[i].entry, i);
+		assert_int_equal(rs->hooks[CONNECT].denials[i].error, i % 2 ? -13 : -1);
+	}
+}
+
 static void put_ports(FILE *f, const char *hook, const char *arg, int n)
 {
 	fprintf(f, "  - hook: %s\n    args: [%s]\n    selectors:\n", hook, arg);
@@ -592,7 +647,11 @@ static void test_fold(void **state)
 		const struct revshell_row *row = &rs->rows[i];
 
 		assert_true(!(row->words[0] >> 40) && !(row->words[1] >> 40));
-		two += row->words[1] && row->fold == 3;
+		/* a bit for two selectors */
+		for (size_t k = 0; row->words[1] && k < 64; k++)
+			assert_int_equal(row->fold >> k & 1,
+					 (row->words[k / 32] >> k % 32 * 2 & 3) != 0);
+		two += row->words[1] != 0;
 		one += row->words[0] && !row->words[1] && row->fold == row->words[0];
 	}
 	/* one for each port, and the empty row, which folds to 0 either way */
@@ -758,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_affixes),
 		cmocka_unit_test(test_nested_prefixes),
 		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_track_sock),
 		cmocka_unit_test(test_track_sock_impossible),
