@@ -42,20 +42,21 @@ const volatile bool rs_have_socket_cookie __weak = true;
 #endif
 
 /*
- * A field of a kernel object. Programs whose arguments the verifier knows load it; kprobes get bare
+ * A field of a kernel object, or of what its fields point to: RS_GET(sk, __sk_common.skc_net.net,
+ * ns.inum). Programs whose arguments the verifier knows load it; kprobes get bare
  * numbers and have to probe, as does all that is RS_PROBING.
  */
 #ifdef RS_PROBING
 #define RS_IS_PROBING true
-#define RS_GET(ptr, field)                                    \
+#define RS_GET(ptr, ...)                                      \
 	({                                                    \
 		/* where ptr stands is no matter for CO-RE */ \
 		__typeof__(&*(ptr)) ptr_ = (ptr);             \
-		BPF_CORE_READ(ptr_, field);                   \
+		BPF_CORE_READ(ptr_, __VA_ARGS__);             \
 	})
 #else
-#define RS_IS_PROBING	   false
-#define RS_GET(ptr, field) ((ptr)->field)
+#define RS_IS_PROBING	 false
+#define RS_GET(ptr, ...) ___arrow(ptr, __VA_ARGS__)
 #endif
 
 /* Argument n, from 1, of the function that the program is attached to, fetched here. */
@@ -76,3 +77,13 @@ static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
 }
+
+/* The running task for RS_TASK(): where the verifier knows it, fields are loaded. */
+static __always_inline struct task_struct *known_task(void)
+{
+	return rs_have_task_storage ? bpf_get_current_task_btf() : current_task();
+}
+
+/* A field of known_task(), or of what RS_TASK() found there. */
+#define RS_TASK(task, ...) \
+	(rs_have_task_storage ? ___arrow(task, __VA_ARGS__) : BPF_CORE_READ(task, __VA_ARGS__))

@@ -14,22 +14,22 @@ static __always_inline void event_fill_sock(struct revshell_event *ev, struct so
 		out->cookie = bpf_get_socket_cookie(sk);
 	else
 		out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	out->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	out->type = BPF_CORE_READ(sk, sk_type);
-	out->protocol = BPF_CORE_READ(sk, sk_protocol);
+	out->family = RS_GET(sk, __sk_common.skc_family);
+	out->type = RS_GET(sk, sk_type);
+	out->protocol = RS_GET(sk, sk_protocol);
 	out->state = RS_SK_STATE(sk);
-	out->mark = BPF_CORE_READ(sk, sk_mark);
-	out->priority = BPF_CORE_READ(sk, sk_priority);
-	out->sport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	out->dport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	out->mark = RS_GET(sk, sk_mark);
+	out->priority = RS_GET(sk, sk_priority);
+	out->sport = RS_GET(sk, __sk_common.skc_num);
+	out->dport = bpf_ntohs(RS_GET(sk, __sk_common.skc_dport));
 	if (out->family == AF_INET) {
-		BPF_CORE_READ_INTO((__u32 *)out->saddr, sk, __sk_common.skc_rcv_saddr);
-		BPF_CORE_READ_INTO((__u32 *)out->daddr, sk, __sk_common.skc_daddr);
+		*(__be32 *)out->saddr = RS_GET(sk, __sk_common.skc_rcv_saddr);
+		*(__be32 *)out->daddr = RS_GET(sk, __sk_common.skc_daddr);
 	} else if (out->family == AF_INET6) {
 		BPF_CORE_READ_INTO((struct in6_addr *)out->saddr, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO((struct in6_addr *)out->daddr, sk, __sk_common.skc_v6_daddr);
 	}
-	ev->net_ns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	ev->net_ns = RS_GET(sk, __sk_common.skc_net.net, ns.inum);
 }
 
 /* Who created the socket, if that was recorded. */
@@ -70,8 +70,8 @@ static __always_inline void event_fill_sockaddr(struct revshell_event *ev, struc
 /* Arguments and working directory of the running process: bytes in args and cwd, 0 if unknown. */
 static __always_inline __u32 task_read_args(struct task_struct *task, char *args)
 {
-	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
-	unsigned long end = BPF_CORE_READ(task, mm, arg_end);
+	unsigned long start = RS_TASK(task, mm, arg_start);
+	unsigned long end = RS_TASK(task, mm, arg_end);
 	__u64 len = end - start;
 
 	if (!start || end <= start)
@@ -86,8 +86,10 @@ static __always_inline __u32 task_read_args(struct task_struct *task, char *args
 
 static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd, __u32 place)
 {
-	__u64 dentry = (__u64)BPF_CORE_READ(task, fs, pwd.dentry);
-	__u64 vfsmount = (__u64)BPF_CORE_READ(task, fs, pwd.mnt);
+	struct fs_struct *fs = RS_TASK(task, fs);
+	/* probed, so that they are numbers to the verifier */
+	__u64 dentry = (__u64)BPF_CORE_READ(fs, pwd.dentry);
+	__u64 vfsmount = (__u64)BPF_CORE_READ(fs, pwd.mnt);
 	struct rs_scratch *scratch;
 	__u32 slot = 0, off, len = 0;
 	int start;
@@ -118,25 +120,24 @@ static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd, 
 static __noinline __attribute__((unused)) int event_fill_process(struct revshell_event *ev)
 {
 	const struct revshell_label *label = label_get();
-	struct task_struct *task = current_task();
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct task_struct *parent = BPF_CORE_READ(leader, real_parent, group_leader);
+	struct task_struct *task = known_task();
+	struct task_struct *leader = RS_TASK(task, group_leader);
+	struct task_struct *parent = RS_TASK(leader, real_parent, group_leader);
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	const struct cred *cred = BPF_CORE_READ(task, cred);
 
 	ev->time_ns = bpf_ktime_get_boot_ns();
 	ev->pid = pid_tgid >> 32;
 	ev->tid = (__u32)pid_tgid;
-	ev->uid = BPF_CORE_READ(cred, euid.val);
-	ev->gid = BPF_CORE_READ(cred, egid.val);
-	ev->loginuid = BPF_CORE_READ(task, loginuid.val);
-	ev->start_ns = BPF_CORE_READ(leader, start_boottime);
+	ev->uid = RS_TASK(task, cred, euid.val);
+	ev->gid = RS_TASK(task, cred, egid.val);
+	ev->loginuid = RS_TASK(task, loginuid.val);
+	ev->start_ns = RS_TASK(leader, start_boottime);
 	ev->cgroup_id = bpf_get_current_cgroup_id();
-	ev->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	ev->mnt_ns = RS_TASK(task, nsproxy, mnt_ns, ns.inum);
 	bpf_get_current_comm(ev->comm, sizeof(ev->comm));
-	ev->parent_pid = BPF_CORE_READ(parent, tgid);
-	ev->parent_start_ns = BPF_CORE_READ(parent, start_boottime);
-	ev->parent_uid = BPF_CORE_READ(parent, cred, euid.val);
+	ev->parent_pid = RS_TASK(parent, tgid);
+	ev->parent_start_ns = RS_TASK(parent, start_boottime);
+	ev->parent_uid = RS_TASK(parent, cred, euid.val);
 	BPF_CORE_READ_INTO(&ev->parent_comm, parent, comm);
 	if (label) {
 		ev->label_flags = label->flags;

@@ -29,41 +29,77 @@ static __always_inline void scratch_release(__u32 slot)
 	bpf_map_delete_elem(&rs_claims, &slot);
 }
 
+/* Where a structure has fields at at, at + 8 and at + 16, as all kernels so far, they are read at
+ * once. */
+static __always_inline bool is_adjacent(__u32 a, __u32 b, __u32 c)
+{
+	return b - a == 8 && c - b == 8;
+}
+
+static __always_inline void step_read(struct rs_step *step, __u64 dentry_addr)
+{
+	struct dentry *dentry = (struct dentry *)dentry_addr;
+	const __u32 at = bpf_core_field_offset(struct dentry, d_parent);
+
+	if (is_adjacent(at, bpf_core_field_offset(struct dentry, d_name.len) - 4,
+			bpf_core_field_offset(struct dentry, d_name.name))) {
+		bpf_probe_read_kernel(step, sizeof(*step), (const char *)dentry + at);
+		return;
+	}
+	step->up = (__u64)BPF_CORE_READ(dentry, d_parent);
+	step->len = (__u64)BPF_CORE_READ(dentry, d_name.len) << 32;
+	step->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
+}
+
+static __always_inline void mounted_read(struct rs_mounted *mounted, __u64 mount_addr)
+{
+	struct mount *mount = (struct mount *)mount_addr;
+	const __u32 at = bpf_core_field_offset(struct mount, mnt_parent);
+
+	if (is_adjacent(at, bpf_core_field_offset(struct mount, mnt_mountpoint),
+			bpf_core_field_offset(struct mount, mnt.mnt_root))) {
+		bpf_probe_read_kernel(mounted, sizeof(*mounted), (const char *)mount + at);
+		return;
+	}
+	mounted->parent = (__u64)BPF_CORE_READ(mount, mnt_parent);
+	mounted->mountpoint = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+	mounted->root = (__u64)BPF_CORE_READ(mount, mnt.mnt_root);
+}
+
 /*
  * Writes the path of a dentry below a mount, from the top of its mount tree, into the buffer
  * path[result .. RS_PATH_END - 1] of a scratch slot. Plain probing reads, so it works in every
  * program on every kernel; bpf_d_path() does not. Returns the start, or -1 if the path is too long
  * or too deep. A name without a parent that is no mount's root (memfd) ends the path.
  */
-__weak __noinline int rs_walk_path(__u64 dentry_addr, __u64 vfsmount_addr, __u32 slot)
+__weak __noinline int rs_walk_path(__u64 dentry, __u64 vfsmount, __u32 slot)
 {
 	struct rs_scratch *scratch = bpf_map_lookup_elem(&rs_scratch, &slot);
-	struct dentry *dentry = (struct dentry *)dentry_addr;
-	__u64 mount_addr = vfsmount_addr - bpf_core_field_offset(struct mount, mnt);
+	__u64 mount = vfsmount - bpf_core_field_offset(struct mount, mnt);
 	__u32 off = RS_PATH_END;
 
 	if (!scratch)
 		return -1;
+	mounted_read(&scratch->mounted, mount);
 #pragma unroll
 	for (int i = 0; i < RS_PATH_STEPS; i++) {
-		struct mount *mount = (struct mount *)mount_addr;
-		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
-		struct dentry *up;
-		const unsigned char *name;
 		__u32 len;
 
-		if (dentry == root) {
-			__u64 parent = (__u64)BPF_CORE_READ(mount, mnt_parent);
+		/* addresses of fields are made anew, for the sake of the stack */
+		barrier_var(scratch);
+		if (dentry == scratch->mounted.root) {
+			__u64 parent = scratch->mounted.parent;
 
-			if (parent == mount_addr || !parent)
+			if (parent == mount || !parent)
 				return off;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount_addr = parent;
+			dentry = scratch->mounted.mountpoint;
+			mount = parent;
+			mounted_read(&scratch->mounted, mount);
 			continue;
 		}
-		up = BPF_CORE_READ(dentry, d_parent);
-		name = BPF_CORE_READ(dentry, d_name.name);
-		len = BPF_CORE_READ(dentry, d_name.len);
+		step_read(&scratch->step, dentry);
+		barrier_var(scratch);
+		len = scratch->step.len >> 32;
 		if (len > 255 || len + 1 > off)
 			return -1;
 		len &= 255;
@@ -72,10 +108,11 @@ __weak __noinline int rs_walk_path(__u64 dentry_addr, __u64 vfsmount_addr, __u32
 		off &= RS_PATH_END;
 		barrier_var(off);
 		scratch->path[off & RS_PATH_END] = '/';
-		bpf_probe_read_kernel(&scratch->path[(off + 1) & RS_PATH_END], len, name);
-		if (up == dentry)
+		bpf_probe_read_kernel(&scratch->path[(off + 1) & RS_PATH_END], len,
+				      (const void *)scratch->step.name);
+		if (scratch->step.up == dentry)
 			return off;
-		dentry = up;
+		dentry = scratch->step.up;
 	}
 	return -1;
 }
@@ -127,11 +164,11 @@ __weak __noinline __u64 rs_hash_path(__u32 slot, __u32 off)
 	v2 = secret->key[0] ^ 0x6c7967656e657261ULL;
 	v3 = secret->key[1] ^ 0x7465646279746573ULL;
 	for (__u32 i = 0; i < (RS_PATH_END + 1) / 8; i++) {
-		__u64 word = 0;
+		__u64 word;
 
 		if (i > last)
 			break;
-		bpf_probe_read_kernel(&word, 8, &scratch->path[(off + i * 8) & RS_PATH_END]);
+		word = *(const __u64 *)&scratch->path[(off + i * 8) & RS_PATH_END];
 		/* without a branch: two ways to go on would be followed in each word */
 		word |= (len << 56) * is_equal(i, last);
 		v3 ^= word;

@@ -237,6 +237,19 @@ struct {
 	__type(value, struct rs_rate);
 } rs_rates __weak SEC(".maps");
 
+/* A dentry's parent and name, and a mount's place and root. */
+struct rs_step {
+	__u64 up;
+	__u64 len; /* of the name, in the upper half; the hash is in the lower */
+	__u64 name;
+};
+
+struct rs_mounted {
+	__u64 parent;
+	__u64 mountpoint;
+	__u64 root;
+};
+
 struct rs_scratch {
 	char path[RS_PATH_END + 1 + 256];
 	struct revshell_label label;
@@ -244,6 +257,8 @@ struct rs_scratch {
 	struct revshell_postfix_key postfix;
 	struct revshell_unit_key unit;
 	struct rs_rate_key rate;
+	struct rs_step step;
+	struct rs_mounted mounted;
 };
 
 struct {

@@ -7,8 +7,7 @@ char LICENSE[] SEC("license") __weak = "GPL";
 SEC("?fentry/security_socket_post_create")
 int BPF_PROG(rs_owner, struct socket *sock, int family, int type, int protocol, int kern)
 {
-	struct task_struct *task = current_task();
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *task = known_task();
 	const struct revshell_label *label = label_get();
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct sock *sk = sock->sk;
@@ -23,9 +22,9 @@ int BPF_PROG(rs_owner, struct socket *sock, int family, int type, int protocol, 
 	}
 	owner->pid = pid_tgid >> 32;
 	owner->tid = (__u32)pid_tgid;
-	owner->uid = BPF_CORE_READ(task, cred, euid.val);
-	owner->loginuid = BPF_CORE_READ(task, loginuid.val);
-	owner->start_ns = BPF_CORE_READ(leader, start_boottime);
+	owner->uid = RS_TASK(task, cred, euid.val);
+	owner->loginuid = RS_TASK(task, loginuid.val);
+	owner->start_ns = RS_TASK(task, group_leader, start_boottime);
 	owner->args_len = task_read_args(task, owner->args);
 	owner->cwd_len = task_read_cwd(task, owner->cwd, REVSHELL_PLACE_OTHER);
 	if (label) {
