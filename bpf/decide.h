@@ -216,7 +216,7 @@ RS_NOINLINE __u32 rs_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 	return cfg->no_address[dim - REVSHELL_DIM_SK_SADDR];
 }
 
-/* The address most often asked about; that of IPv4 without the way round by the function above. */
+/* The same, without the way round by a function for IPv4 where the includer has its address. */
 RS_INLINE __u32 rs_sa_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
 			       RS_OBJECT obj)
 {
@@ -227,13 +227,25 @@ RS_INLINE __u32 rs_sa_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg
 	return rs_addr_row(view, cfg, hook, REVSHELL_DIM_SA_ADDR, obj);
 }
 
+RS_INLINE __u32 rs_sk_addr_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
+			       const __u32 dim, RS_OBJECT obj)
+{
+#ifdef rs_obj_sk_addr4
+	if (rs_obj_sk_family(obj) == AF_INET)
+		return rs_addr4_row(view, cfg, dim, rs_obj_sk_addr4(obj, dim));
+#endif
+	return rs_addr_row(view, cfg, hook, dim, obj);
+}
+
 RS_INLINE __u32 rs_port_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 dim,
 			    RS_OBJECT obj)
 {
 	__u32 port = rs_obj_port(obj, dim);
+	__u32 page = cfg->port_page[dim - REVSHELL_DIM_SK_SPORT][(port >> 8) & 255];
 
-	return rs_page_row(view, cfg->port_page[dim - REVSHELL_DIM_SK_SPORT][(port >> 8) & 255],
-			   port & 255);
+	if (page < REVSHELL_HOOK_PAGES)
+		return cfg->page[page].row[port & 255];
+	return rs_page_row(view, page - REVSHELL_HOOK_PAGES, port & 255);
 }
 
 /* The number of the lowest set bit of x, which is not 0; without a branch per bit. */
@@ -334,7 +346,7 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 	}
 	RS_ASK(dims, REVSHELL_DIM_SA_PORT, rs_port_row(view, cfg, REVSHELL_DIM_SA_PORT, obj));
 
-#define ASK_ADDR(dim) RS_ASK(dims, dim, rs_addr_row(view, cfg, hook, dim, obj))
+#define ASK_ADDR(dim) RS_ASK(dims, dim, rs_sk_addr_row(view, cfg, hook, dim, obj))
 	if (RS_ANY(dims, RS_DIM_BIT(REVSHELL_DIM_SK_SADDR) | RS_DIM_BIT(REVSHELL_DIM_SK_DADDR))) {
 		ASK_ADDR(REVSHELL_DIM_SK_SADDR);
 		ASK_ADDR(REVSHELL_DIM_SK_DADDR);

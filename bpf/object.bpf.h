@@ -88,6 +88,11 @@ static __always_inline struct rs_addr addr_load(const struct sockaddr *address, 
 #define rs_obj_sa_family(obj)	((obj)->family)
 #define rs_obj_sa_addr4(obj)	rs_normalize_addr4((obj)->sa.in4, (obj)->is_destination)
 #define rs_obj_int(obj, n)	((obj)->ints[n])
+#ifndef RS_PROBING
+#define rs_obj_sk_addr4(obj, dim)                                              \
+	((dim) == REVSHELL_DIM_SK_SADDR ? (obj)->sk->__sk_common.skc_rcv_saddr \
+					: (obj)->sk->__sk_common.skc_daddr)
+#endif
 
 static __always_inline __u32 rs_obj_port(const struct rs_call *obj, const __u32 dim)
 {

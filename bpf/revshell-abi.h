@@ -37,6 +37,7 @@
 #define REVSHELL_UNIT_NAME	 128 /* bytes of a unit's name with its NUL */
 #define REVSHELL_FORK_LEVELS	 9   /* ancestors that followForks looks at, the process included */
 #define REVSHELL_FOLDS		 256 /* rows whose fold a hook's part of the rule set has at hand */
+#define REVSHELL_HOOK_PAGES	 8   /* pages of ports likewise */
 #define REVSHELL_NODE_RUNS	 64  /* runs of addresses in one node of an address tree */
 #define REVSHELL_NODE_LEVELS	 3   /* enough for twice REVSHELL_MAX_CIDRS */
 #define REVSHELL_SLOTS		 2
@@ -188,6 +189,11 @@ struct revshell_class {
 	__u32 hooks;
 };
 
+/* 256 ports of one page: row by port & 255. */
+struct revshell_port_page {
+	__u16 row[256];
+};
+
 /*
  * Node of a search tree over the runs of IPv4 addresses that mean the same. Run i goes from
  * before[i] + 1 up to where the next begins; numbers are in host byte order, so that before[0] of
@@ -223,8 +229,10 @@ struct revshell_hook_cfg {
 	__u16 sk_type[REVSHELL_TYPES];
 	__u16 sk_protocol[REVSHELL_PROTOCOLS];
 	__u16 sk_state[REVSHELL_STATES];
-	__u16 port_page[REVSHELL_PORT_DIMS][256]; /* by port >> 8: index into the slot's pages */
-	__u32 addr4_below[REVSHELL_ADDR_DIMS];	  /* levels of nodes below the root, 0 to 2 */
+	/* By port >> 8: index into page, or REVSHELL_HOOK_PAGES plus that into the slot's pages. */
+	__u16 port_page[REVSHELL_PORT_DIMS][256];
+	struct revshell_port_page page[REVSHELL_HOOK_PAGES];
+	__u32 addr4_below[REVSHELL_ADDR_DIMS]; /* levels of nodes below the root, 0 to 2 */
 	struct revshell_addr_node addr4[REVSHELL_ADDR_DIMS]; /* IPv4 addresses: roots */
 	/* Groups: one per policy entry, its selectors adjacent, the first match wins within it. */
 	__u64 start[REVSHELL_WORDS]; /* first selector of each group */
@@ -273,11 +281,6 @@ enum revshell_rate_scope {
 /* Per selector, read only for a denial: index hook * REVSHELL_SELECTORS + selector. */
 struct revshell_denial {
 	__s32 error; /* -4095 .. -1 */
-};
-
-/* 256 ports of one page: row by port & 255. */
-struct revshell_port_page {
-	__u16 row[256];
 };
 
 /*

@@ -422,6 +422,28 @@ static int resolve_modes(struct compile *c, const struct ruleset_mode *modes)
 	return 0;
 }
 
+/* Copies the first pages of ports that the hook asks into its own part. */
+static void keep_pages(struct compile *c, struct revshell_hook_cfg *cfg)
+{
+	uint16_t kept[REVSHELL_HOOK_PAGES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < REVSHELL_PORT_DIMS * (size_t)256; i++) {
+		__u16 *page = &cfg->port_page[i / 256][i % 256];
+		size_t k = 0;
+
+		if (!(cfg->used & 1ULL << (REVSHELL_DIM_SK_SPORT + i / 256)))
+			continue;
+		while (k < n && kept[k] != *page)
+			k++;
+		if (k == n && n < REVSHELL_HOOK_PAGES) {
+			cfg->page[n] = c->rows.pages[*page];
+			kept[n++] = *page;
+		}
+		*page = (__u16)(k < n ? k : (size_t)*page + REVSHELL_HOOK_PAGES);
+	}
+}
+
 /* Everything about one hook that follows from its groups and filters, paths aside. */
 static int finish_hook(struct compile *c, enum revshell_hook hook)
 {
@@ -439,6 +461,7 @@ static int finish_hook(struct compile *c, enum revshell_hook hook)
 	err = compile_numbers(c, hook);
 	if (err < 0)
 		return err;
+	keep_pages(c, cfg);
 	err = compile_cidrs(c, hook);
 	if (err < 0)
 		return err;

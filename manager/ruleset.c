@@ -190,6 +190,15 @@ const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs,
 	}
 }
 
+const struct revshell_port_page *ruleset_page(const struct ruleset *rs,
+					      const struct revshell_hook_cfg *cfg, uint32_t index)
+{
+	if (index < REVSHELL_HOOK_PAGES)
+		return &cfg->page[index];
+	index -= REVSHELL_HOOK_PAGES;
+	return index < rs->n_pages ? &rs->pages[index] : NULL;
+}
+
 static void each_run(const struct ruleset *rs, const struct revshell_addr_node *node,
 		     uint32_t below, void (*fn)(uint32_t first, uint32_t row, void *userdata),
 		     void *userdata)

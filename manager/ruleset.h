@@ -183,6 +183,10 @@ void ruleset_shed(struct ruleset *rs, bool keep_sources);
 const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,
 					       const uint8_t *addr, unsigned int bits);
 
+/* A page of ports by its number in a hook's port_page, or NULL. */
+const struct revshell_port_page *ruleset_page(const struct ruleset *rs,
+					      const struct revshell_hook_cfg *cfg, uint32_t index);
+
 /*
  * Calls fn for each run of IPv4 addresses that an address dimension of a hook tells apart, in
  * order: its first address in host byte order, its row.

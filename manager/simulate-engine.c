@@ -52,8 +52,9 @@ static __u64 rs_rows_word(const struct view *view, __u32 at, __u64 a, __u64 b, _
 
 static __u32 rs_page_row(const struct view *view, __u32 page, __u32 port)
 {
-	if (page >= SIM_MORE_PAGES)
-		return SIM_MORE_ROWS + REVSHELL_DIM_SK_SPORT + (page - SIM_MORE_PAGES);
+	if (page + REVSHELL_HOOK_PAGES >= SIM_MORE_PAGES)
+		return SIM_MORE_ROWS + REVSHELL_DIM_SK_SPORT +
+		       (page + REVSHELL_HOOK_PAGES - SIM_MORE_PAGES);
 	return page < view->rs->n_pages ? view->rs->pages[page].row[port & 255] : ~0U;
 }
 

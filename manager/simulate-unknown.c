@@ -82,11 +82,14 @@ static void add_table(struct sum *s, const __u16 *rows, size_t n)
 		sum_add(s, rows[i]);
 }
 
-static void add_ports(struct sum *s, const __u16 *pages)
+static void add_ports(struct sum *s, const struct revshell_hook_cfg *cfg, const __u16 *pages)
 {
-	for (size_t i = 0; i < 256; i++)
-		if ((i == 0 || pages[i] != pages[i - 1]) && pages[i] < s->rs->n_pages)
-			add_table(s, s->rs->pages[pages[i]].row, 256);
+	for (size_t i = 0; i < 256; i++) {
+		const struct revshell_port_page *page = ruleset_page(s->rs, cfg, pages[i]);
+
+		if (page && (i == 0 || pages[i] != pages[i - 1]))
+			add_table(s, page->row, 256);
+	}
 }
 
 static void add_run(uint32_t first, uint32_t row, void *userdata)
@@ -129,7 +132,7 @@ static void add_dim(struct sum *s, const struct revshell_hook_cfg *cfg, enum rev
 		add_table(s, cfg->sa_family, ARRAY_SIZE(cfg->sa_family));
 		break;
 	case REVSHELL_DIM_SK_SPORT ... REVSHELL_DIM_SA_PORT:
-		add_ports(s, cfg->port_page[dim - REVSHELL_DIM_SK_SPORT]);
+		add_ports(s, cfg, cfg->port_page[dim - REVSHELL_DIM_SK_SPORT]);
 		return;
 	case REVSHELL_DIM_SK_SADDR ... REVSHELL_DIM_SA_ADDR:
 		add_addresses(s, hook, dim);

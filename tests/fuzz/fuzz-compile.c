@@ -169,7 +169,7 @@ static void check_tables(const struct ruleset *rs, const struct revshell_hook_cf
 		if (!(cfg->used >> (REVSHELL_DIM_SK_SPORT + d) & 1))
 			continue;
 		for (size_t i = 0; i < 256; i++)
-			fuzz_assert(cfg->port_page[d][i] < rs->n_pages);
+			fuzz_assert(ruleset_page(rs, cfg, cfg->port_page[d][i]));
 	}
 	for (size_t d = 0; d < REVSHELL_PATH_DIMS; d++) {
 		check_class(rs, d, &cfg->path_default[d]);

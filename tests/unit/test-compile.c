@@ -96,9 +96,9 @@ static __u64 port_word(const struct ruleset *rs, enum revshell_hook hook, enum r
 {
 	const struct revshell_hook_cfg *cfg = cfg_of(rs, hook);
 
-	return row_word(
-		rs,
-		rs->pages[cfg->port_page[dim - REVSHELL_DIM_SK_SPORT][port >> 8]].row[port & 255]);
+	return row_word(rs, ruleset_page(rs, cfg,
+					 cfg->port_page[dim - REVSHELL_DIM_SK_SPORT][port >> 8])
+				    ->row[port & 255]);
 }
 
 static const struct ruleset_path *path_of(const struct ruleset *rs, const char *path)
@@ -586,7 +586,7 @@ static __u64 port_fold(const struct ruleset *rs, unsigned int port)
 {
 	const struct revshell_hook_cfg *cfg = cfg_of(rs, CONNECT);
 
-	return rs->rows[rs->pages[cfg->port_page[2][0]].row[port]].fold;
+	return rs->rows[ruleset_page(rs, cfg, cfg->port_page[2][0])->row[port]].fold;
 }
 
 /* Of a hook with many words, selectors that ask alike stand together, unless an error hangs on it.
