@@ -6,7 +6,7 @@
  * Compiles for BPF and natively. The includer provides the access to a generation's tables:
  *   rs_row_fold(view, hook, index)       -> fold of a row; all ones for a row that is missing,
  *   rs_row_word(view, index, w)          -> word w of a row    so that a hole denies, not allows
- *   rs_rows_word(view, at, a, b, c)      -> AND of that of six; at: RS_AT(hook, w)
+ *   rs_rows_word(view, at, a, b, c)      -> AND of that of twelve; at: RS_AT(hook, w)
  *   rs_page_row(view, page, port)        -> row index for port & 255
  *   rs_nodes_find(view, index, addr, levels)   -> row index, as rs_node_find() from a node that
  *                                                 has levels - 1 of them below; addr: host order
@@ -108,7 +108,7 @@ RS_INLINE __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination)
 }
 
 /* Dimensions with a row each, in whole groups of those that rs_rows_word() takes at once. */
-#define RS_ROWS_AT_ONCE 6
+#define RS_ROWS_AT_ONCE 12
 #define RS_ROWS		((REVSHELL_DIM_PREDICATE + RS_ROWS_AT_ONCE - 1) / RS_ROWS_AT_ONCE * RS_ROWS_AT_ONCE)
 
 /*
@@ -118,8 +118,11 @@ RS_INLINE __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination)
 struct rs_match {
 	__u64 live;    /* AND of the folds */
 	__u64 answers; /* to the predicates; 0 if the hook asks none */
+	union {
+		__u16 row[RS_ROWS]; /* by dimension; 0 where it is not in use */
+		__u64 four[RS_ROWS / 4];
+	};
 	__u32 hook;
-	__u32 row[RS_ROWS] __attribute__((aligned(8))); /* by dimension; 0 where it is not in use */
 };
 
 /* What the first matches ask for; whether it is carried out is the mode's business. */
@@ -134,14 +137,14 @@ struct rs_outcome {
 #define RS_TABLE(table, size, value, otherwise) \
 	({                                      \
 		__u32 v_ = (value);             \
-		__u32 r_ = (otherwise);         \
+		__u64 r_ = (otherwise);         \
 		if (v_ < (size))                \
 			r_ = (table)[v_];       \
 		r_;                             \
 	})
 
 /* A row's fold; the first rows' are at hand. */
-RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook, __u32 row)
+RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook, __u64 row)
 {
 	return row < REVSHELL_FOLDS ? cfg->fold[row] : rs_row_fold(view, hook, row);
 }
@@ -150,9 +153,12 @@ RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32
 #define RS_ASK(dims, dim, index)                                            \
 	do {                                                                \
 		if (((dims)&RS_DIM_BIT(dim)) && (used & RS_DIM_BIT(dim))) { \
-			m->row[dim] = (index);                              \
-			m->live &= rs_fold(view, cfg, hook, m->row[dim]);   \
-			if (!m->live)                                       \
+			/* 64 bits, which need no cutting off */            \
+			__u64 row_ = (index);                               \
+                                                                            \
+			m->row[dim] = row_;                                 \
+			live &= rs_fold(view, cfg, hook, row_);             \
+			if (!live)                                          \
 				return 0;                                   \
 		}                                                           \
 	} while (0)
@@ -312,12 +318,12 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 		       struct rs_match *m)
 {
 	const __u64 used = RS_READ(cfg->used);
+	__u64 live = ~zero;
 
-	m->live = ~zero;
-	for (int i = 0; i < RS_ROWS; i++)
-		m->row[i] = zero;
+	for (int i = 0; i < RS_ROWS / 4; i++)
+		m->four[i] = zero;
 
-#define ASK_PATH(dim) RS_ASK(dims, dim, cfg->path_rows[dim] + class_id[dim])
+#define ASK_PATH(dim) RS_ASK(dims, dim, (__u64)cfg->path_rows[dim] + class_id[dim])
 	ASK_PATH(REVSHELL_DIM_EXE);
 	if (RS_ANY(dims, RS_DIMS_PATH & ~RS_DIM_BIT(REVSHELL_DIM_EXE))) {
 		ASK_PATH(REVSHELL_DIM_EXE_PREFIX);
@@ -368,10 +374,11 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 	m->answers = zero;
 	if (used & RS_DIM_BIT(REVSHELL_DIM_PREDICATE)) {
 		m->answers = rs_obj_predicates(view, cfg, obj);
-		m->live &= rs_ask_predicates(view, cfg, hook, m->answers, REVSHELL_WORDS);
-		if (!m->live)
+		live &= rs_ask_predicates(view, cfg, hook, m->answers, REVSHELL_WORDS);
+		if (!live)
 			return 0;
 	}
+	m->live = live;
 	return 1;
 }
 
@@ -389,12 +396,12 @@ RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cf
 		word = ~0ULL;
 		RS_UNROLL
 		for (int i = 0; i < RS_ROWS; i += RS_ROWS_AT_ONCE) {
-			const __u64 *pairs = (const __u64 *)&m->row[i];
+			const __u64 *four = &m->four[i / 4];
 
 			if (dims & ((RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) << i) &&
-			    (pairs[0] | pairs[1] | pairs[2]))
-				word &= rs_rows_word(view, RS_AT(m->hook, w), pairs[0], pairs[1],
-						     pairs[2]);
+			    (four[0] | four[1] | four[2]))
+				word &= rs_rows_word(view, RS_AT(m->hook, w), four[0], four[1],
+						     four[2]);
 		}
 		if (RS_READ(cfg->used) & RS_DIM_BIT(REVSHELL_DIM_PREDICATE))
 			word &= rs_ask_predicates(view, cfg, m->hook, m->answers, w);

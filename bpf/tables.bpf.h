@@ -33,7 +33,16 @@ static __always_inline __u64 rows_word(void *rows, __u32 index, __u32 at)
 	return ~0ULL;
 }
 
-/* AND of a word of six rows, two to an argument. at: RS_AT(hook, word). */
+/* Of four rows, as struct rs_match has them. */
+static __always_inline __u64 four_rows_word(void *rows, __u64 four, __u32 at)
+{
+	if (!four)
+		return ~0ULL;
+	return rows_word(rows, four & 0xffff, at) & rows_word(rows, (four >> 16) & 0xffff, at) &
+	       rows_word(rows, (four >> 32) & 0xffff, at) & rows_word(rows, four >> 48, at);
+}
+
+/* AND of a word of twelve rows, four to an argument. at: RS_AT(hook, word). */
 __weak __noinline __u64 rs_rows_word(__u32 slot, __u32 at, __u64 a, __u64 b, __u64 c)
 {
 	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
@@ -42,8 +51,8 @@ __weak __noinline __u64 rs_rows_word(__u32 slot, __u32 at, __u64 a, __u64 b, __u
 		stat_add(at / REVSHELL_WORDS, REVSHELL_STAT_LOOKUP_FAILED);
 		return ~0ULL;
 	}
-	return rows_word(rows, a, at) & rows_word(rows, a >> 32, at) & rows_word(rows, b, at) &
-	       rows_word(rows, b >> 32, at) & rows_word(rows, c, at) & rows_word(rows, c >> 32, at);
+	return four_rows_word(rows, a, at) & four_rows_word(rows, b, at) &
+	       four_rows_word(rows, c, at);
 }
 
 __weak __noinline __u64 rs_row_word(__u32 slot, __u32 index, __u32 w)

@@ -37,16 +37,15 @@ static __u64 rs_row_word(const struct view *view, __u32 index, __u32 w)
 	return find_row(view, index)->words[w];
 }
 
-/* Rows as the engine has them, two to an argument. */
+/* Rows as the engine has them, four to an argument. */
 static __u64 rs_rows_word(const struct view *view, __u32 at, __u64 a, __u64 b, __u64 c)
 {
-	const __u64 pairs[] = {a, b, c};
+	const __u64 fours[] = {a, b, c};
 	const __u32 w = at % REVSHELL_WORDS;
 	__u64 word = ~0ULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
-		word &= rs_row_word(view, (__u32)pairs[i], w) &
-			rs_row_word(view, pairs[i] >> 32, w);
+	for (size_t i = 0; i < ARRAY_SIZE(fours) * 4; i++)
+		word &= rs_row_word(view, (__u16)(fours[i / 4] >> i % 4 * 16), w);
 	return word;
 }
 

@@ -116,8 +116,8 @@ __u32 sim_unix_row(const struct ruleset *rs, const struct sim_call *call);
  * simulate-unknown.c: a hook's configuration in which whatever is not known has a row of its own,
  * behind those of the rule set: the selectors that some value of it satisfies, or that all do.
  */
-#define SIM_MORE_ROWS  0x10000000U /* number of the first */
-#define SIM_MORE_PAGES 0xff00U	   /* likewise: pages of ports that stand for one row each */
+#define SIM_MORE_ROWS  0xff00U /* number of the first, above REVSHELL_MAX_ROWS */
+#define SIM_MORE_PAGES 0xff00U /* likewise: pages of ports that stand for one row each */
 
 struct sim_more {
 	struct revshell_hook_cfg cfg;
