@@ -308,31 +308,47 @@ RS_INLINE __u32 rs_int_row(RS_VIEW view, const struct revshell_hook_cfg *cfg, __
 			     cfg->dim_default[REVSHELL_DIM_INT0 + n]);
 }
 
+/* The process's side: AND of the folds of the rows that class_id stands for on a hook. */
+RS_INLINE __u64 rs_path_live(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
+			     const __u32 *class_id)
+{
+	const __u64 used = RS_READ(cfg->used);
+	__u64 live = ~0ULL;
+
+	if (!(used & RS_DIMS_PATH))
+		return live;
+	RS_UNROLL
+	for (__u32 dim = 0; dim < REVSHELL_PATH_DIMS; dim++)
+		if (used & RS_DIM_BIT(dim))
+			live &= rs_fold(view, cfg, hook,
+					(__u64)cfg->path_rows[dim] + class_id[dim]);
+	return live;
+}
+
 /*
  * Looks up every dimension that this hook's selectors ask, cheapest first, and stops as soon as
- * nothing is left. dims: the dimensions that the calling program can answer, a constant.
+ * nothing is left. dims: the dimensions that the calling program can answer, a constant; paths:
+ * what rs_path_live() says of class_id.
  * Returns 1 if something may match (m is complete), 0 if nothing does. zero: see rs_conclude().
  */
 RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 hook,
-		       const __u64 dims, const __u32 *class_id, RS_OBJECT obj, __u64 zero,
-		       struct rs_match *m)
+		       const __u64 dims, const __u32 *class_id, __u64 paths, RS_OBJECT obj,
+		       __u64 zero, struct rs_match *m)
 {
 	const __u64 used = RS_READ(cfg->used);
-	__u64 live = ~zero;
+	__u64 live = paths;
 
 	for (int i = 0; i < RS_ROWS / 4; i++)
 		m->four[i] = zero;
-
-#define ASK_PATH(dim) RS_ASK(dims, dim, (__u64)cfg->path_rows[dim] + class_id[dim])
-	ASK_PATH(REVSHELL_DIM_EXE);
-	if (RS_ANY(dims, RS_DIMS_PATH & ~RS_DIM_BIT(REVSHELL_DIM_EXE))) {
-		ASK_PATH(REVSHELL_DIM_EXE_PREFIX);
-		ASK_PATH(REVSHELL_DIM_EXE_POSTFIX);
-		ASK_PATH(REVSHELL_DIM_PARENT);
-		ASK_PATH(REVSHELL_DIM_PARENT_PREFIX);
-		ASK_PATH(REVSHELL_DIM_PARENT_POSTFIX);
+	if (!live)
+		return 0;
+	/* with one word in use their folds are all that is asked of them */
+	if (RS_READ(cfg->n_words) > 1) {
+		RS_UNROLL
+		for (__u32 dim = 0; dim < REVSHELL_PATH_DIMS; dim++)
+			if (used & RS_DIM_BIT(dim))
+				m->row[dim] = cfg->path_rows[dim] + class_id[dim];
 	}
-#undef ASK_PATH
 
 #define ASK_TABLE(dim, table, size, value) \
 	RS_ASK(dims, dim, RS_TABLE(cfg->table, size, value, cfg->dim_default[dim]))

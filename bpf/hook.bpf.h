@@ -104,14 +104,18 @@ static __always_inline void call_take_caller(struct rs_call *call,
 	const __u32 slot = cfg->slot & 1;
 
 	if (cache) {
+		call->paths = cache->connect;
+		call->predicates = cache->predicates;
+		if (call->hook == REVSHELL_HOOK_CONNECT && RS_READ(cfg->n_words) == 1)
+			return;
 		for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
 			call->class_id[i] = cache->class_id[i];
-		call->predicates = cache->predicates;
 		return;
 	}
 	/* strict: who calls could not be found out */
 	for (int i = 0; i < REVSHELL_PATH_DIMS; i++)
 		call->class_id[i] = cfg->path_unknown[i].id;
+	call->paths = rs_path_live(slot, cfg, call->hook, call->class_id);
 	call->predicates = fact_unknown(slot, REVSHELL_FACT_LINEAGE) |
 			   fact_unknown(slot, REVSHELL_FACT_PARENT_LINEAGE);
 }
@@ -130,7 +134,7 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	struct revshell_event *ev;
 	struct rs_outcome out;
 	struct rs_match match;
-	__u64 enforcing;
+	__u64 enforcing, paths;
 	__s64 error = 0;
 
 	/* allow: this ends an association, it makes none */
@@ -146,7 +150,9 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 		call_read_addr(call);
 
 	/* allow: a dimension left no selector */
-	if (!rs_match(slot, cfg, hook, all_dims, call->class_id, call, rs_zero, &match))
+	paths = hook == REVSHELL_HOOK_CONNECT ? call->paths
+					      : rs_path_live(slot, cfg, hook, call->class_id);
+	if (!rs_match(slot, cfg, hook, all_dims, call->class_id, paths, call, rs_zero, &match))
 		return 0;
 	enforcing = forget(mode_is_enforcing());
 	rs_conclude(slot, cfg, &match, all_dims, enforcing - 1, rs_zero, &out);

@@ -400,6 +400,23 @@ static __always_inline __u32 resolve_exe(const struct revshell_hook_cfg *cfg,
 	return hooks;
 }
 
+/* What rs_path_live() says of a label's classes on socket_connect, where most are asked for. */
+static __always_inline __u64 resolve_connect(__u32 slot, const __u32 *class_id)
+{
+	void *hooks = bpf_map_lookup_elem(&rs_hooks, &slot);
+	__u32 hook = REVSHELL_HOOK_CONNECT;
+	const struct revshell_hook_cfg *cfg = hooks ? bpf_map_lookup_elem(hooks, &hook) : NULL;
+	__u64 live = ~0ULL;
+
+	if (!cfg)
+		return live;
+#pragma unroll
+	for (__u32 dim = 0; dim < REVSHELL_PATH_DIMS; dim++)
+		if ((cfg->used >> dim) & 1)
+			live &= rs_row_fold(slot, hook, cfg->path_rows[dim] + class_id[dim]);
+	return live;
+}
+
 /* A process's entry in its innermost pid namespace. */
 static __always_inline struct upid *task_upid(struct task_struct *task)
 {
@@ -480,6 +497,9 @@ label_resolve(const struct revshell_hook_cfg *cfg, __u32 hook)
 			    REVSHELL_DIM_EXE, cache->class_id);
 	hooks &= resolve_exe(cfg, &label->parent, scratch, REVSHELL_PATH_INDEX(cfg->slot & 1, 1),
 			     REVSHELL_DIM_PARENT, cache->class_id);
+	cache->connect = resolve_connect(cfg->slot & 1, cache->class_id);
+	if (!cache->connect)
+		hooks &= ~(1U << REVSHELL_HOOK_CONNECT);
 	cache->hooks = hooks;
 	cache->predicates = 0;
 	if (cfg->label_facts)

@@ -21,12 +21,13 @@ struct rs_call {
 	const void *sockaddr; /* kernel copy, or NULL */
 	struct revshell_event *ev; /* out: the event, if decide() returned 1 */
 	__u64 predicates;	   /* answers that the label has */
+	__u64 paths;		   /* rs_path_live() of class_id, where the hook is CONNECT */
 	__s64 ints[REVSHELL_INTS]; /* integer arguments, by REVSHELL_INT_SLOT */
 	struct rs_addr sa;	   /* of sockaddr, once sa_known */
 	__s32 addrlen;		   /* as the caller gave it */
 	__u32 unix_row;		   /* of a UNIX address, where the hook asks */
 	__u32 family;		   /* that cfg->families is asked about */
-	__u32 class_id[REVSHELL_PATH_DIMS];
+	__u32 class_id[REVSHELL_PATH_DIMS]; /* not of CONNECT with one word in use */
 	/* small, since the stack is */
 	__s16 error; /* out: 0 or the denial's -errno */
 	__u8 hook;

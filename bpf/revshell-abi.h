@@ -450,6 +450,7 @@ struct revshell_label_cache {
 	__u32 class_id[REVSHELL_PATH_DIMS];
 	__u32 pad;
 	__u64 predicates; /* answers that only exec and fork change: those of label_facts */
+	__u64 connect;	  /* AND of the folds of its rows on socket_connect */
 };
 
 /* The process label: task storage of the group leader, or a hash by tgid. */

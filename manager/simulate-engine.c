@@ -366,7 +366,8 @@ static bool match_call(const struct view *view, const struct revshell_hook_cfg *
 			return false;
 		}
 	}
-	if (!rs_match(view, cfg, call->hook, dims, class_id, call, 0, ret_match))
+	if (!rs_match(view, cfg, call->hook, dims, class_id,
+		      rs_path_live(view, cfg, call->hook, class_id), call, 0, ret_match))
 		return false;
 	for (__u32 w = 0; w < cfg->n_words; w++)
 		ret_words[w] = rs_match_word(view, cfg, ret_match, dims, w);

@@ -67,7 +67,8 @@ static __noinline int engine_decide(const struct revshell_hook_cfg *cfg, struct 
 	struct rs_match match;
 	__u64 late = (__u64)v->enforcing - 1;
 
-	if (!rs_match(slot, cfg, v->hook, dims, v->class_id, v, rs_zero, &match))
+	if (!rs_match(slot, cfg, v->hook, dims, v->class_id,
+		      rs_path_live(slot, cfg, v->hook, v->class_id), v, rs_zero, &match))
 		return 0;
 	rs_conclude(slot, cfg, &match, dims, late, rs_zero, &out);
 	v->report = !!out.report;
