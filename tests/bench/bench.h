@@ -70,6 +70,7 @@ struct bench_case {
 	int fails_odd;		 /* the same in every other policy */
 	enum bench_outcome outcome;
 	const char *call; /* NULL: security_socket_connect */
+	bool apart;	  /* each policy names another program besides, so that none ask alike */
 };
 
 /* What most policies ask about a connect: who, what, where to. */

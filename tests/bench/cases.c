@@ -41,11 +41,14 @@ const struct bench_case bench_cases[] = {
 	 OURS(512, 10000, USUAL, ASK_SA_ADDR)},
 	{"connect: usual, 512 policies, 100000 CIDRs", WORK_CONNECT,
 	 OURS(512, 100000, USUAL, ASK_SA_ADDR)},
-	/* each dimension leaves some policy in every word, none is left by all */
+	/* each dimension leaves half of the policies, none is left by all */
 	{"connect: usual, 2 policies, mixed", WORK_CONNECT,
 	 OURS_MIXED(2, 10, USUAL, ASK_SA_PORT, ASK_SA_ADDR)},
 	{"connect: usual, 512 policies, mixed", WORK_CONNECT,
 	 OURS_MIXED(512, 10, USUAL, ASK_SA_PORT, ASK_SA_ADDR)},
+	/* the same where those that one leaves cannot be put side by side: no fold tells */
+	{"connect: usual, 512 policies, mixed and apart", WORK_CONNECT,
+	 OURS_MIXED(512, 10, USUAL, ASK_SA_PORT, ASK_SA_ADDR), .apart = true},
 	{"connect: all", WORK_CONNECT, OURS(1, 10, ALL, ASK_SA_ADDR)},
 	{"connect: all, 64 policies", WORK_CONNECT, OURS(64, 10, ALL, ASK_SA_ADDR)},
 	{"connect: all, 512 policies", WORK_CONNECT, OURS(512, 10, ALL, ASK_SA_ADDR)},
@@ -94,6 +97,8 @@ const struct bench_budget bench_budgets[] = {
 	{"connect: all", LIMIT_ADDED, 1000, NULL},
 	{"connect: usual, 512 policies", LIMIT_ADDED_OF, 1.2, "connect: usual"},
 	{"connect: usual, 512 policies, mixed", LIMIT_ADDED_OF, 1.2,
+	 "connect: usual, 2 policies, mixed"},
+	{"connect: usual, 512 policies, mixed and apart", LIMIT_ADDED_OF, 1.2,
 	 "connect: usual, 2 policies, mixed"},
 	{"connect: all, 512 policies", LIMIT_ADDED_OF, 1.2, "connect: all"},
 	{"connect: usual, 100000 CIDRs", LIMIT_ADDED_OF, 1.4, "connect: usual"},
@@ -205,6 +210,9 @@ void bench_write_policy(FILE *f, const struct bench_case *c, unsigned int i, con
 			indent = "      ";
 			write_filter(f, ask == fails ? filters[ask].fails : filters[ask].holds,
 				     part == PART_PARENTS ? parent : self);
+			if (ask == ASK_EXE && c->apart)
+				fprintf(f, "      - {operator: NotIn, values: [/usr/bin/p%u]}\n",
+					i);
 		}
 	}
 	fprintf(f, "%smatchActions:\n%s", indent, actions[c->outcome]);
