@@ -41,10 +41,10 @@ struct maps_slot {
 /*
  * Builds all inner maps of rs and hangs them into slot of the outer maps, which must not be
  * current. filled says what the slot held and receives what it holds. The rows, pages, nodes
- * and tries are created new, so nothing that a running program may still read is written. secret keys the
- * hashes of long paths. ret_active receives the map that, put into outer->active, makes the
- * generation current, ret_digest what maps_digest() then says. Returns 0 or -errno with an error
- * in d.
+ * and tries are created new, so nothing that a running program may still read is written. secret
+ * keys the hashes of long paths. ret_active receives the map that, put into outer->active, makes
+ * the generation current, ret_digest what maps_digest() then says. Returns 0 or -errno with an
+ * error in d.
  */
 int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
 	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *filled,

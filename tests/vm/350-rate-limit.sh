@@ -134,9 +134,9 @@ from_deep() {
 	(cd "$deep" && "$1" --quiet udp4 connect 127.0.0.1 5003)
 }
 
-without_pages() {
-	bpftool map delete pinned "$pins"/map_rs_pages key 0 0 0 0
-	bpftool map delete pinned "$pins"/map_rs_pages key 1 0 0 0
+without_rows() {
+	bpftool map delete pinned "$pins"/map_rs_rows key 0 0 0 0
+	bpftool map delete pinned "$pins"/map_rs_rows key 1 0 0 0
 	connect 5004 1
 }
 
@@ -156,7 +156,7 @@ moved hook.other.paths-unknown from_deep "$deep/probe"
 check_equal 'no look-up has failed' 0 "$(stat_of $connects.lookups-failed)"
 # a hole denies, also the way to the bus
 enforce off
-moved $connects.lookups-failed without_pages
+moved $connects.lookups-failed without_rows
 check_equal 'listen had nothing of this' 0 \
 	"$(ctl stats --json=short | jq '[to_entries[] | select(.key | startswith("hook.socket_listen.")) |
 		.value] | add')"
