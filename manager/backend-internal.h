@@ -166,6 +166,9 @@ int backend_attach(struct backend *b, size_t i, char **reason);
 /* Loads if need be, attaches and pins one program, in this process. */
 int backend_attach_here(struct backend *b, size_t i, char **reason);
 
+/* With what of it lies in memory; NULL: nothing. */
+void backend_close_object(struct revshell_bpf *skel);
+
 /* Whether a program is attached, by whichever process. */
 bool backend_program_is_attached(const struct backend *b, size_t i);
 

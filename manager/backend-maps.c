@@ -148,7 +148,7 @@ int backend_map(const struct backend *b, const char *name)
 
 void backend_release_object(struct backend *b)
 {
-	revshell_bpf__destroy(b->skel);
+	backend_close_object(b->skel);
 	b->skel = NULL;
 	b->selftest_area = NULL;
 	malloc_trim(0);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "backend-internal.h"
@@ -272,8 +273,25 @@ int backend_load_object(struct backend *b, const struct backend_program *wanted,
 	*ret_skel = skel;
 	return 0;
 fail:
-	revshell_bpf__destroy(skel);
+	backend_close_object(skel);
 	return r;
+}
+
+void backend_close_object(struct revshell_bpf *skel)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin, end;
+	size_t size = 0;
+
+	if (!skel)
+		return;
+	revshell_bpf__destroy(skel);
+	/* whole pages of the daemon's file, which are read again when they are asked for */
+	begin = (uintptr_t)revshell_bpf__elf_bytes(&size);
+	end = (begin + size) / page * page;
+	begin = (begin + page - 1) / page * page;
+	if (begin < end)
+		(void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 /* The lock's programs come and stay together: one object holds them all, until the last. */
@@ -321,7 +339,7 @@ int backend_attach_here(struct backend *b, size_t i, char **reason)
 	r = attach_from(b, skel, i, reason);
 	b->lock_skel = p->lock && !lock_is_attached(b) ? skel : NULL;
 	if (!b->lock_skel)
-		revshell_bpf__destroy(skel);
+		backend_close_object(skel);
 	return r;
 }
 

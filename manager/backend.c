@@ -222,7 +222,7 @@ static void forget_pins(struct backend *b)
 	}
 	backend_maps_forget(b);
 	backend_iterators_forget(b);
-	revshell_bpf__destroy(b->skel);
+	backend_close_object(b->skel);
 	b->skel = NULL;
 	if (b->pins.bss)
 		munmap(b->pins.bss, b->pins.bss_size);
@@ -345,8 +345,8 @@ void backend_close(struct backend *b)
 	backend_iterators_forget(b);
 	for (size_t i = 0; i < BACKEND_MAX_LINKS; i++)
 		bpf_link__destroy(b->links[i]);
-	revshell_bpf__destroy(b->lock_skel);
-	revshell_bpf__destroy(b->skel);
+	backend_close_object(b->lock_skel);
+	backend_close_object(b->skel);
 	backend_maps_forget(b);
 	backend_pins_done(b);
 	free(b->selftest);

@@ -142,20 +142,20 @@ void ruleset_free(struct ruleset *rs)
 	free(rs);
 }
 
-/* Leading bits that a and b share, at most bits. */
-static unsigned int common_bits(const uint8_t *a, const uint8_t *b, unsigned int bits)
+/* Leading bits that two addresses share. */
+static unsigned int common_bits(const uint8_t *a, const uint8_t *b)
 {
-	for (unsigned int i = 0; i < bits / 8; i++)
+	for (unsigned int i = 0; i < 16; i++)
 		if (a[i] != b[i])
 			return i * 8 + (unsigned int)__builtin_clz((unsigned int)(a[i] ^ b[i])) -
 			       24;
-	return bits;
+	return 128;
 }
 
 const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,
-					       const uint8_t *addr, unsigned int bits)
+					       const uint8_t *addr)
 {
-	unsigned int bytes = bits / 8, limit = bits;
+	unsigned int limit = 128;
 	size_t end = n;
 
 	/*
@@ -166,14 +166,14 @@ const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs,
 	for (;;) {
 		size_t lo = 0, hi = end;
 		unsigned int common;
-		uint8_t key[16] = {};
+		uint8_t key[16];
 
-		memcpy(key, addr, bytes);
-		for (unsigned int i = limit; i < bits; i++)
+		memcpy(key, addr, sizeof(key));
+		for (unsigned int i = limit; i < 128; i++)
 			key[i / 8] &= (uint8_t) ~(0x80U >> (i % 8));
 		while (lo < hi) {
 			size_t mid = lo + (hi - lo) / 2;
-			int cmp = memcmp(cidrs[mid].addr, key, bytes);
+			int cmp = memcmp(cidrs[mid].addr, key, sizeof(key));
 
 			if (cmp < 0 || (cmp == 0 && cidrs[mid].prefix <= limit))
 				lo = mid + 1;
@@ -182,7 +182,7 @@ const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs,
 		}
 		if (lo == 0)
 			return NULL;
-		common = common_bits(cidrs[lo - 1].addr, addr, bits);
+		common = common_bits(cidrs[lo - 1].addr, addr);
 		if (common >= cidrs[lo - 1].prefix)
 			return &cidrs[lo - 1];
 		limit = MIN(limit, common);

@@ -38,7 +38,7 @@ struct ruleset_affix {
 	struct revshell_affix_value value;
 };
 
-struct ruleset_cidr {
+struct ruleset_cidr {	  /* IPv6 */
 	uint8_t prefix;	  /* bits */
 	uint8_t addr[16]; /* network byte order, host bits zero */
 	uint32_t row;
@@ -179,9 +179,9 @@ DEFINE_CLEANUP(struct ruleset *, ruleset_free)
  */
 void ruleset_shed(struct ruleset *rs, bool keep_sources);
 
-/* The most specific prefix that holds addr (4 or 16 bytes), or NULL. */
+/* The most specific IPv6 prefix that holds addr, 16 bytes in network byte order, or NULL. */
 const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,
-					       const uint8_t *addr, unsigned int bits);
+					       const uint8_t *addr);
 
 /* A page of ports by its number in a hook's port_page, or NULL. */
 const struct revshell_port_page *ruleset_page(const struct ruleset *rs,

@@ -71,7 +71,7 @@ static __u32 rs_cidr6_row(const struct view *view, const struct revshell_hook_cf
 {
 	const struct ruleset_trie *trie = &view->rs->tries[hook][dim - REVSHELL_DIM_SK_SADDR];
 	const struct ruleset_cidr *c =
-		ruleset_lookup_cidr(trie->v6, trie->n_v6, (const uint8_t *)addr, 128);
+		ruleset_lookup_cidr(trie->v6, trie->n_v6, (const uint8_t *)addr);
 
 	return c ? c->row : cfg->dim_default[dim];
 }
