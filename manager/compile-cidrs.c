@@ -21,7 +21,7 @@ struct same {
 	uint32_t row;
 };
 
-/* What a family's prefixes come to. */
+/* What a family's prefixes come to: one of the two. */
 struct nets {
 	struct ruleset_cidr *cidrs; /* IPv6: each prefix */
 	struct compile_run *runs;   /* IPv4: where the row changes */
@@ -127,15 +127,27 @@ static void run_add(struct nets *nets, uint64_t first, uint32_t row)
 
 static void nets_begin(struct nets *nets, const struct policy_cidr *cidr, uint32_t row)
 {
-	struct ruleset_cidr *c;
-
-	if (cidr->family == 4) {
+	if (nets->runs) {
 		run_add(nets, cidr_first(cidr), row);
-		return;
+	} else if (nets->cidrs) {
+		struct ruleset_cidr *c = &nets->cidrs[nets->n++];
+
+		*c = (struct ruleset_cidr){.prefix = cidr->prefix, .row = row};
+		memcpy(c->addr, cidr->addr, sizeof(c->addr));
 	}
-	c = &nets->cidrs[nets->n++];
-	*c = (struct ruleset_cidr){.prefix = cidr->prefix, .row = row};
-	memcpy(c->addr, cidr->addr, sizeof(c->addr));
+}
+
+/* Leaves the last of nested prefixes: what lies behind it has the row of the one around it. */
+static void leave_last(struct compile_sweep *s, const struct pair *pairs, const struct same *stack,
+		       size_t depth, uint32_t outside, struct nets *nets)
+{
+	const struct same *last = &stack[depth - 1];
+
+	for (size_t i = last->first; i < last->end; i++)
+		compile_sweep_leave(s, pairs[i].filter);
+	if (nets->runs)
+		run_add(nets, cidr_end(pairs[last->first].cidr),
+			depth > 1 ? stack[depth - 2].row : outside);
 }
 
 /* Walks the prefixes from outer to inner; outside: the row of what none of them holds. */
@@ -147,26 +159,17 @@ static int sweep_pairs(struct compile *c, struct compile_sweep *s, size_t n_word
 	size_t depth = 0;
 	int err;
 
-	while (depth || next.end < n) {
-		const struct policy_cidr *cidr = next.end < n ? pairs[next.end].cidr : NULL;
-		const struct policy_cidr *around =
-			depth ? pairs[stack[depth - 1].first].cidr : NULL;
+	for (; next.first < n; next.first = next.end) {
+		const struct policy_cidr *cidr = pairs[next.first].cidr;
 
-		if (around && !(cidr && cidr_holds(around, cidr))) {
-			depth--;
-			for (size_t i = stack[depth].first; i < stack[depth].end; i++)
-				compile_sweep_leave(s, pairs[i].filter);
-			if (around->family == 4)
-				run_add(nets, cidr_end(around),
-					depth ? stack[depth - 1].row : outside);
-			continue;
-		}
-		next.first = next.end++;
+		next.end = next.first + 1;
 		while (next.end < n && !pair_compare(&pairs[next.first], &pairs[next.end]))
 			next.end++;
 		err = count_same(c, s, pairs, &next);
 		if (err < 0)
 			return err;
+		for (; depth && !cidr_holds(pairs[stack[depth - 1].first].cidr, cidr); depth--)
+			leave_last(s, pairs, stack, depth, outside, nets);
 		for (size_t i = next.first; i < next.end; i++)
 			compile_sweep_enter(s, pairs[i].filter);
 		err = compile_row(c, s->words, n_words, s->filters[pairs[next.first].filter].pos,
@@ -176,6 +179,8 @@ static int sweep_pairs(struct compile *c, struct compile_sweep *s, size_t n_word
 		nets_begin(nets, cidr, next.row);
 		stack[depth++] = next;
 	}
+	for (; depth; depth--)
+		leave_last(s, pairs, stack, depth, outside, nets);
 	return 0;
 }
 
