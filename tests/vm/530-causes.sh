@@ -24,12 +24,12 @@ END
 PROBE=$TARGET
 connect=(udp4 connect 127.0.0.1 4444)
 
-# refused WHAT COMMAND...: the daemon ends with the status for a backend that cannot be had.
+# refused WHAT COMMAND...: one that has nothing to take over ends with the status for a backend that cannot be had.
 refused() {
 	local what=$1
 
 	shift
-	"$@" --policy-dir "$T/policies" --bus="$DBUS_SYSTEM_BUS_ADDRESS" --pin-dir="$PIN_DIR" >"$T/refused.log" 2>&1
+	timeout 60 "$@" --policy-dir "$T/policies" --bus="$DBUS_SYSTEM_BUS_ADDRESS" --pin-dir=none >"$T/refused.log" 2>&1
 	check_equal "$what: the status" 3 $?
 	check_match "$what: it says so" 'Failed to open backend auto: ' "$T/refused.log"
 	check_denied "$what: what was in force still is" "${connect[@]}"
@@ -45,6 +45,9 @@ refused 'no BTF' "$REVSHELLD"
 check_match 'no BTF: the cause' 'btf: .*No such file.*CONFIG_DEBUG_INFO_BTF' "$T/refused.log"
 check_status 'no BTF: doctor finds it, too' 1 ctl doctor
 check_match 'no BTF: doctor says' 'fail\] btf' "$T/check.out"
+start_daemon "$T/policies"
+check_match 'no BTF: who takes over needs none' 'Took over' "$T/daemon.log"
+stop_daemon
 umount /sys/kernel/btf
 
 # Maps are charged to the limit before 5.11; who may raise it does, and the unit's daemon may not.
