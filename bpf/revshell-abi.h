@@ -39,7 +39,6 @@
 #define REVSHELL_FOLDS		 256 /* rows whose fold a hook's part of the rule set has at hand */
 #define REVSHELL_HOOK_PAGES	 4   /* pages of ports likewise */
 #define REVSHELL_NODE_RUNS	 64  /* runs of addresses in one node of an address tree */
-#define REVSHELL_NODE_LEVELS	 3   /* enough for twice REVSHELL_MAX_CIDRS */
 #define REVSHELL_SLOTS		 2
 
 /*

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Search trees over runs of IPv4 addresses: full nodes, built from the lowest level up. */
-#include <string.h>
-
 #include "compile.h"
 #include "macro.h"
 
 /* Runs of a dimension are at most two for each prefix and one, and an entry is placed twice. */
 _Static_assert(4ULL * REVSHELL_MAX_CIDRS / REVSHELL_NODE_RUNS * 2 < UINT16_MAX,
 	       "a node's number fits struct revshell_addr_node");
+_Static_assert(1ULL * REVSHELL_NODE_RUNS * REVSHELL_NODE_RUNS * REVSHELL_NODE_RUNS >
+		       2ULL * REVSHELL_MAX_CIDRS,
+	       "a root and two levels below it, as programs follow them, hold all runs");
 
 static void node_fill(struct revshell_addr_node *node, const struct compile_run *runs, size_t n)
 {

@@ -20,18 +20,11 @@ static uint64_t mix(uint64_t h, __u64 value)
 	return compile_hash(h, &value, 1);
 }
 
-static uint64_t mix_string(uint64_t h, const char *s)
-{
-	while (*s)
-		h = mix(h, (unsigned char)*s++);
-	return mix(h, 0);
-}
-
 static uint64_t mix_values(uint64_t h, enum policy_op op, const struct policy_values *v)
 {
 	h = mix(h, op);
 	for (size_t i = 0; i < v->n_strings; i++)
-		h = mix_string(h, v->strings[i].text);
+		h = compile_digest(h, v->strings[i].text);
 	for (size_t i = 0; i < v->n_ranges; i++)
 		h = mix(mix(h, (uint64_t)v->ranges[i].lo), (uint64_t)v->ranges[i].hi);
 	for (size_t i = 0; i < v->n_cidrs; i++) {

@@ -485,15 +485,6 @@ static void fill_folds(struct compile *c)
 	}
 }
 
-/* FNV-1a, a NUL after each string. */
-static uint64_t digest_add(uint64_t h, const char *s)
-{
-	do {
-		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
-	} while (*s++);
-	return h;
-}
-
 static void filters_done(struct compile_filters *f)
 {
 	for (size_t i = 0; i < f->n; i++)
@@ -549,8 +540,8 @@ int ruleset_compile(struct policy_set *set, const struct ruleset_options *opts,
 
 	fill_folds(&c);
 	for (size_t i = 0; i < set->n; i++) {
-		c.rs->digest = digest_add(c.rs->digest, set->policies[i]->name);
-		c.rs->digest = digest_add(c.rs->digest, set->policies[i]->source ?: "");
+		c.rs->digest = compile_digest(c.rs->digest, set->policies[i]->name);
+		c.rs->digest = compile_digest(c.rs->digest, set->policies[i]->source ?: "");
 	}
 	free(c.rs->rows);
 	c.rs->rows = TAKE_PTR(c.rows.rows);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "address-runs.h"
 #include "macro.h"
 #include "ruleset.h"
 
@@ -604,22 +605,6 @@ static void test_lookup(void **state)
 		assert_null(ruleset_lookup_cidr(NULL, 0, (uint8_t *)key));
 	}
 	ruleset_free(rs);
-}
-
-struct runs {
-	uint32_t first[8192];
-	uint32_t row[8192];
-	size_t n;
-};
-
-static void take_run(uint32_t first, uint32_t row, void *userdata)
-{
-	struct runs *runs = userdata;
-
-	assert_true(runs->n < ARRAY_SIZE(runs->row));
-	assert_true(runs->n ? first > runs->first[runs->n - 1] : first == 0);
-	runs->first[runs->n] = first;
-	runs->row[runs->n++] = row;
 }
 
 /* As many prefixes as fill the root, one more than that, a level of nodes, one more; and many. */

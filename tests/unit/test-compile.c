@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "address-runs.h"
 #include "policy-helpers.h"
 #include "ruleset.h"
 
@@ -511,21 +512,6 @@ static void test_affixes(void **state)
 			    7);
 	/* not asked on any hook: one class, all hooks that have selectors */
 	assert_int_equal(cfg->path_default[REVSHELL_DIM_PARENT].hooks, 1U << CONNECT);
-}
-
-struct runs {
-	uint32_t first[8];
-	uint32_t row[8];
-	size_t n;
-};
-
-static void take_run(uint32_t first, uint32_t row, void *userdata)
-{
-	struct runs *runs = userdata;
-
-	assert_true(runs->n < ARRAY_SIZE(runs->row));
-	runs->first[runs->n] = first;
-	runs->row[runs->n++] = row;
 }
 
 /* Rows hold what all prefixes around an address add up to. */
