@@ -7,6 +7,7 @@
  *   rs_row_fold(view, hook, index)       -> fold of a row; all ones for a row that is missing,
  *   rs_row_word(view, index, w)          -> word w of a row    so that a hole denies, not allows
  *   rs_rows_word(view, at, a, b, c)      -> AND of that of twelve; at: RS_AT(hook, w)
+ *   rs_rows_alive(view, at, a, b, c)     -> which of the eight words from w on are not 0 then
  *   rs_page_row(view, page, port)        -> row index for port & 255
  *   rs_nodes_find(view, index, addr, levels)   -> row index, as rs_node_find() from a node that
  *                                                 has levels - 1 of them below; addr: host order
@@ -108,8 +109,21 @@ RS_INLINE __u32 rs_normalize_addr(__u32 family, __u32 *addr, bool destination)
 }
 
 /* Dimensions with a row each, in whole groups of those that rs_rows_word() takes at once. */
-#define RS_ROWS_AT_ONCE 12
-#define RS_ROWS		((REVSHELL_DIM_PREDICATE + RS_ROWS_AT_ONCE - 1) / RS_ROWS_AT_ONCE * RS_ROWS_AT_ONCE)
+#define RS_ROWS_AT_ONCE	   12
+#define RS_ROWS		   ((REVSHELL_DIM_PREDICATE + RS_ROWS_AT_ONCE - 1) / RS_ROWS_AT_ONCE * RS_ROWS_AT_ONCE)
+
+/* Words that rs_rows_alive() takes at once. */
+#define RS_WORDS_AT_ONCE   8
+
+/* Where a dimension's row stands: those that most policies ask for are in the first group. */
+#define RS_SWAP(dim, a, b) ((dim) == (a) ? (b) : (dim) == (b) ? (a) : (dim))
+#define RS_PLACE(dim)                                                                            \
+	RS_SWAP(RS_SWAP(dim, REVSHELL_DIM_SK_TYPE, REVSHELL_DIM_SA_PORT), REVSHELL_DIM_SK_SPORT, \
+		REVSHELL_DIM_SA_ADDR)
+#define RS_DIMS_SECOND_GROUP                                                    \
+	(~(RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) ^                                   \
+	 (RS_DIM_BIT(REVSHELL_DIM_SK_TYPE) | RS_DIM_BIT(REVSHELL_DIM_SA_PORT) | \
+	  RS_DIM_BIT(REVSHELL_DIM_SK_SPORT) | RS_DIM_BIT(REVSHELL_DIM_SA_ADDR)))
 
 /*
  * Row indices, not pointers: a verifier that tells pointers apart by where they came from would
@@ -119,7 +133,7 @@ struct rs_match {
 	__u64 live;    /* AND of the folds */
 	__u64 answers; /* to the predicates; 0 if the hook asks none */
 	union {
-		__u16 row[RS_ROWS]; /* by dimension; 0 where it is not in use */
+		__u16 row[RS_ROWS]; /* by RS_PLACE(); 0 where the dimension is not in use */
 		__u64 four[RS_ROWS / 4];
 	};
 	__u32 hook;
@@ -156,7 +170,7 @@ RS_INLINE __u64 rs_fold(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32
 			/* 64 bits, which need no cutting off */            \
 			__u64 row_ = (index);                               \
                                                                             \
-			m->row[dim] = row_;                                 \
+			m->row[RS_PLACE(dim)] = row_;                       \
 			live &= rs_fold(view, cfg, hook, row_);             \
 			if (!live)                                          \
 				return 0;                                   \
@@ -325,6 +339,56 @@ RS_INLINE __u64 rs_path_live(RS_VIEW view, const struct revshell_hook_cfg *cfg, 
 	return live;
 }
 
+/* Whether some of n words, from w on, may have a selector left in a fold. */
+RS_INLINE bool rs_words_live(const struct revshell_hook_cfg *cfg, __u64 live, __u32 w, __u32 n)
+{
+	__u32 bits = RS_READ(cfg->fold_bits), wide = bits * n;
+
+	if (wide > 64)
+		wide = 64;
+	return ((live >> ((w * bits) & 63)) << ((64 - wide) & 63)) != 0;
+}
+
+/* A fold without the bits of those words that have no selector left when they are read. */
+RS_INLINE __u64 rs_drop_words(const struct revshell_hook_cfg *cfg, __u64 live, __u32 w, __u64 alive)
+{
+	const __u32 bits = RS_READ(cfg->fold_bits);
+	const __u64 one = ~0ULL >> ((64 - bits) & 63);
+
+	/* those behind the last in use share their place in the fold with others */
+	alive |= ~0ULL << ((RS_READ(cfg->n_words) - w) & 63);
+	RS_UNROLL
+	for (__u32 i = 0; i < RS_WORDS_AT_ONCE; i++)
+		live &= ~((one * (1 - ((alive >> i) & 1))) << (((w + i) * bits) & 63));
+	return live;
+}
+
+/*
+ * What a fold leaves of several words is too much where selectors that ask unlike things share its
+ * bits: the words tell, many of a row at once. With one word in use the folds are the words.
+ */
+RS_INLINE __u64 rs_narrow(RS_VIEW view, const struct revshell_hook_cfg *cfg,
+			  const struct rs_match *m, const __u64 dims, __u64 live)
+{
+	if (RS_READ(cfg->n_words) == 1)
+		return live;
+	RS_UNROLL
+	for (__u32 w = 0; w < REVSHELL_WORDS; w += RS_WORDS_AT_ONCE) {
+		const __u64 *four = m->four;
+		__u64 alive;
+
+		if (w >= RS_READ(cfg->n_words))
+			break;
+		if (!rs_words_live(cfg, live, w, RS_WORDS_AT_ONCE))
+			continue;
+		alive = rs_rows_alive(view, RS_AT(m->hook, w), four[0], four[1], four[2]);
+		if (dims & RS_DIMS_SECOND_GROUP & ~RS_DIMS_ALWAYS && (four[3] | four[4] | four[5]))
+			alive &= rs_rows_alive(view, RS_AT(m->hook, w), four[3], four[4], four[5]);
+		live = rs_drop_words(cfg, live, w, alive);
+	}
+	return live;
+}
+
 /*
  * Looks up every dimension that this hook's selectors ask, cheapest first, and stops as soon as
  * nothing is left. dims: the dimensions that the calling program can answer, a constant; paths:
@@ -394,8 +458,8 @@ RS_INLINE int rs_match(RS_VIEW view, const struct revshell_hook_cfg *cfg, __u32 
 		if (!live)
 			return 0;
 	}
-	m->live = live;
-	return 1;
+	m->live = rs_narrow(view, cfg, m, dims, live);
+	return m->live != 0;
 }
 
 /*
@@ -414,7 +478,7 @@ RS_NOINLINE __u64 rs_match_word(RS_VIEW view, const struct revshell_hook_cfg *cf
 		for (int i = 0; i < RS_ROWS; i += RS_ROWS_AT_ONCE) {
 			const __u64 *four = &m->four[i / 4];
 
-			if (dims & ((RS_DIM_BIT(RS_ROWS_AT_ONCE) - 1) << i) &&
+			if ((!i || dims & RS_DIMS_SECOND_GROUP & ~RS_DIMS_ALWAYS) &&
 			    (four[0] | four[1] | four[2]))
 				word &= rs_rows_word(view, RS_AT(m->hook, w), four[0], four[1],
 						     four[2]);
@@ -482,14 +546,6 @@ RS_INLINE void rs_outcome_word(RS_VIEW view, const struct revshell_hook_cfg *cfg
 		out->signals |= rs_is_set(first & cfg->signal[i][w]) << i;
 }
 
-/* Whether word w may have a selector left. */
-RS_INLINE bool rs_word_lives(const struct revshell_hook_cfg *cfg, const struct rs_match *m, __u32 w)
-{
-	__u32 bits = RS_READ(cfg->fold_bits);
-
-	return ((m->live >> ((w * bits) & 63)) << ((64 - bits) & 63)) != 0;
-}
-
 /*
  * What follows from a complete match. zero is 0 in a way that the verifier does not know, so that
  * it needs to follow the loop with unknown values only.
@@ -507,7 +563,7 @@ RS_INLINE void rs_conclude(RS_VIEW view, const struct revshell_hook_cfg *cfg,
 	for (__u32 w = 0; w < REVSHELL_WORDS; w++) {
 		if (w >= RS_READ(cfg->n_words))
 			break;
-		if (!rs_word_lives(cfg, m, w))
+		if (!rs_words_live(cfg, m->live, w, 1))
 			continue;
 		rs_outcome_word(view, cfg, m, dims, w, late, out);
 	}

@@ -202,6 +202,8 @@ static __always_inline int hook_decide(const __u32 hook, const __u64 dims, const
 	for (__u32 w = 0; w < REVSHELL_WORDS; w++) {
 		if (w >= RS_READ(cfg->n_words))
 			break;
+		if (!rs_words_live(cfg, match.live, w, 1))
+			continue;
 		ev->match[w] = rs_first_word(slot, cfg, &match, all_dims, w, enforcing - 1) &
 			       cfg->report[w];
 	}

@@ -13,7 +13,7 @@ static __always_inline struct rs_scratch *scratch_claim(__u32 place, __u32 *ret_
 	__u32 mine = 1;
 
 	for (int i = 0; i < 8; i++) {
-		__u32 slot = (first + i) % RS_SCRATCHES;
+		__u32 slot = (first + i) & rs_scratch_mask;
 
 		if (bpf_map_update_elem(&rs_claims, &slot, &mine, BPF_NOEXIST) == 0) {
 			*ret_slot = slot;
@@ -117,13 +117,10 @@ __weak __noinline int rs_walk_path(__u64 dentry, __u64 vfsmount, __u32 slot)
 	return -1;
 }
 
-/* 1 if a is b, else 0; arithmetic that the compiler does not turn into a branch. */
+/* 1 if a is b, else 0, without a branch. */
 static __always_inline __u64 is_equal(__u64 a, __u64 b)
 {
-	__u64 x = a ^ b, negated = -x;
-
-	barrier_var(negated);
-	return 1 - ((x | negated) >> 63);
+	return 1 - is_nonzero(a ^ b);
 }
 
 #define RS_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
@@ -142,8 +139,8 @@ static __always_inline __u64 is_equal(__u64 a, __u64 b)
 	} while (0)
 
 /*
- * SipHash-1-3 of path[off .. RS_PATH_END - 1]. The bytes
- * behind the path are made zero, so that its last, incomplete word can be read like the others.
+ * SipHash-1-3 of path[off .. RS_PATH_END - 1]. The bytes behind the path are made zero, so that its
+ * last, incomplete word can be read like the others.
  */
 __weak __noinline __u64 rs_hash_path(__u32 slot, __u32 off)
 {

@@ -199,10 +199,14 @@ struct {
 /*
  * Buffers for what does not fit a program's stack. Programs may be preempted, so a buffer belongs
  * to whoever could insert its number into rs_claims, and to nobody else until it is taken out.
- * A path is written from the end of path[RS_PATH_END] towards its start.
+ * A path is written from the end of path[RS_PATH_END] towards its start. The loader makes two of
+ * them for each processor, and no fewer than these.
  */
-#define RS_SCRATCHES 32
+#define RS_SCRATCHES 8
 #define RS_PATH_END  4095
+
+/* Their number, a power of 2, less one. */
+const volatile __u32 rs_scratch_mask __weak = RS_SCRATCHES - 1;
 
 /* What events have in common that a rate limit takes for alike. Addresses and ports as in events.
  */
@@ -229,11 +233,14 @@ struct rs_rate {
 	__u64 suppressed; /* since then */
 };
 
-/* Full, the one asked for longest ago goes: its next event is sent, which is the safe side. */
+/*
+ * By the SipHash-1-3 of an rs_rate_key under the key of rs_secret. Full, the one asked for longest
+ * ago goes: its next event is sent, which is the safe side.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 2048);
-	__type(key, struct rs_rate_key);
+	__type(key, __u64);
 	__type(value, struct rs_rate);
 } rs_rates __weak SEC(".maps");
 
@@ -256,7 +263,9 @@ struct rs_scratch {
 	struct revshell_prefix_key prefix;
 	struct revshell_postfix_key postfix;
 	struct revshell_unit_key unit;
-	struct rs_rate_key rate;
+	struct rs_rate_key rate_key;
+	__u64 rate_hash;
+	struct rs_rate rate;
 	struct rs_step step;
 	struct rs_mounted mounted;
 };

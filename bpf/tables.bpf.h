@@ -7,6 +7,15 @@
 
 #define RS_VIEW __u32 /* slot */
 
+/* 1 if x is not 0; arithmetic that the compiler does not turn into a branch. */
+static __always_inline __u64 is_nonzero(__u64 x)
+{
+	__u64 negated = -x;
+
+	barrier_var(negated);
+	return (x | negated) >> 63;
+}
+
 /* Functions of their own: the verifier looks at them once, and forgets what they looked at. */
 __weak __noinline __u64 rs_row_fold(__u32 slot, __u32 hook, __u32 index)
 {
@@ -53,6 +62,39 @@ __weak __noinline __u64 rs_rows_word(__u32 slot, __u32 at, __u64 a, __u64 b, __u
 	}
 	return four_rows_word(rows, a, at) & four_rows_word(rows, b, at) &
 	       four_rows_word(rows, c, at);
+}
+
+/* Which of the eight words from word at on have a bit that all of twelve rows have: bit by word. */
+__weak __noinline __u64 rs_rows_alive(__u32 slot, __u32 at, __u64 a, __u64 b, __u64 c)
+{
+	void *rows = bpf_map_lookup_elem(&rs_rows, &slot);
+	__u64 left[8], alive = 0;
+
+	if (!rows) {
+		stat_add(at / REVSHELL_WORDS, REVSHELL_STAT_LOOKUP_FAILED);
+		return ~0ULL;
+	}
+	for (int i = 0; i < 8; i++)
+		left[i] = ~0ULL;
+#pragma unroll
+	for (int i = 0; i < 12; i++) {
+		__u32 index = ((i < 4 ? a : i < 8 ? b : c) >> i % 4 * 16) & 0xffff;
+		const struct revshell_row *row;
+
+		/* every bit of row 0 is set */
+		if (!index)
+			continue;
+		row = bpf_map_lookup_elem(rows, &index);
+		if (!row) {
+			stat_add(at / REVSHELL_WORDS, REVSHELL_STAT_LOOKUP_FAILED);
+			continue;
+		}
+		for (int k = 0; k < 8; k++)
+			left[k] &= row->words[(at & 8) + k];
+	}
+	for (int i = 0; i < 8; i++)
+		alive |= is_nonzero(left[i]) << i;
+	return alive;
 }
 
 __weak __noinline __u64 rs_row_word(__u32 slot, __u32 index, __u32 w)

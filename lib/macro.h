@@ -15,6 +15,13 @@
 #define MAX(a, b)	     ((a) > (b) ? (a) : (b))
 #define MIN(a, b)	     ((a) < (b) ? (a) : (b))
 
+#define SWAP(a, b)                         \
+	do {                               \
+		__typeof__(a) swap_ = (a); \
+		(a) = (b);                 \
+		(b) = swap_;               \
+	} while (0)
+
 /* Takes the value of a pointer variable and leaves NULL behind: ownership moves on. */
 #define TAKE_PTR(p)                         \
 	({                                  \

@@ -174,6 +174,9 @@ bool backend_program_is_attached(const struct backend *b, size_t i);
 
 /* backend-maps.c */
 
+/* Gives an opened object as many buffers as the machine's processors need. */
+void backend_size_buffers(struct revshell_bpf *skel);
+
 /* Of the programs that this daemon was built with. */
 uint64_t backend_object_hash(void);
 

@@ -66,15 +66,42 @@ static int add_map(struct backend *b, const char *name, int fd, bool is_kept)
 	return 0;
 }
 
+static bool is_buffers(const char *map)
+{
+	return strcmp(map, "rs_scratch") == 0 || strcmp(map, "rs_claims") == 0;
+}
+
+/* Two for each processor, a power of 2, and no fewer than the object has. */
+static uint32_t count_buffers(uint32_t least)
+{
+	const int cpus = libbpf_num_possible_cpus();
+	uint32_t n = least;
+
+	while (cpus > 0 && n < 2 * (uint32_t)cpus)
+		n *= 2;
+	return n;
+}
+
+void backend_size_buffers(struct revshell_bpf *skel)
+{
+	const uint32_t n = count_buffers(bpf_map__max_entries(skel->maps.rs_scratch));
+
+	bpf_map__set_max_entries(skel->maps.rs_scratch, n);
+	bpf_map__set_max_entries(skel->maps.rs_claims, n);
+	skel->rodata->rs_scratch_mask = n - 1;
+}
+
 /* An array of one element may differ in nothing; a ring's size is its own affair. */
 static bool map_fits(const struct form *form, int fd)
 {
 	struct bpf_map_info info = {};
-	__u32 size = sizeof(info);
+	__u32 size = sizeof(info), n = form->max_entries;
 
+	if (is_buffers(form->name))
+		n = count_buffers(n);
 	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == form->type &&
 	       info.key_size == form->key_size && info.value_size == form->value_size &&
-	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == form->max_entries);
+	       (info.type == BPF_MAP_TYPE_RINGBUF || info.max_entries == n);
 }
 
 /*

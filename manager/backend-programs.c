@@ -248,6 +248,7 @@ int backend_load_object(struct backend *b, const struct backend_program *wanted,
 		!(b->kind == BACKEND_FMOD_RET && (!wanted || !(wanted->kinds & LSM)));
 	skel->rodata->rs_have_socket_cookie = !!(b->kernel_has & HAS_SOCKET_COOKIE);
 	choose_maps(b, skel->obj);
+	backend_size_buffers(skel);
 	if (ring_size)
 		bpf_map__set_max_entries(skel->maps.rs_events, ring_size);
 	if (wanted || b->pins.maps_adopted) {

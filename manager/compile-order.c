@@ -7,12 +7,17 @@
 
 #define N_ARGS 5 /* filters of arguments that are looked at */
 
-/* What a group asks, in hashes; the order of dimensions is the engine's. */
+enum part {
+	PART_BINARIES,
+	PART_PARENTS,
+	PART_ARGS,
+	PART_MAX = PART_ARGS + N_ARGS,
+};
+
+/* What a group asks, in hashes. */
 struct key {
-	uint64_t binaries;
-	uint64_t parents;
-	uint64_t args[N_ARGS];
-	size_t group; /* equal ones stay in their order */
+	uint64_t parts[PART_MAX]; /* in the order that they are compared in */
+	size_t group;		  /* equal ones stay in their order */
 };
 
 static uint64_t mix(uint64_t h, __u64 value)
@@ -51,10 +56,12 @@ static struct key key_of(const struct compile_group *g)
 	for (size_t i = 0; i < g->n_selectors; i++) {
 		const struct policy_selector *s = &g->entry->selectors[i];
 
-		key.binaries = mix_paths(key.binaries, s->binaries, s->n_binaries);
-		key.parents = mix_paths(key.parents, s->parent_binaries, s->n_parent_binaries);
+		key.parts[PART_BINARIES] =
+			mix_paths(key.parts[PART_BINARIES], s->binaries, s->n_binaries);
+		key.parts[PART_PARENTS] = mix_paths(key.parts[PART_PARENTS], s->parent_binaries,
+						    s->n_parent_binaries);
 		for (size_t k = 0; k < s->n_args; k++) {
-			uint64_t *h = &key.args[MIN(k, N_ARGS - 1UL)];
+			uint64_t *h = &key.parts[PART_ARGS + MIN(k, N_ARGS - 1UL)];
 
 			*h = mix_values(mix(*h, s->args[k].arg), s->args[k].op, &s->args[k].values);
 		}
@@ -65,11 +72,53 @@ static struct key key_of(const struct compile_group *g)
 static int key_compare(const void *a, const void *b)
 {
 	const struct key *x = a, *y = b;
-	int cmp = memcmp(x, y, offsetof(struct key, group));
+	int cmp = memcmp(x->parts, y->parts, sizeof(x->parts));
 
 	if (cmp)
 		return cmp;
 	return x->group < y->group ? -1 : x->group > y->group;
+}
+
+static int value_compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* How many different things are asked by one part of all keys; values is room for one of each. */
+static size_t count_distinct(const struct key *keys, size_t n, size_t part, uint64_t *values)
+{
+	size_t distinct = 0;
+
+	for (size_t i = 0; i < n; i++)
+		values[i] = keys[i].parts[part];
+	qsort(values, n, sizeof(*values), value_compare);
+	for (size_t i = 0; i < n; i++)
+		distinct += i == 0 || values[i] != values[i - 1];
+	return distinct;
+}
+
+/*
+ * Puts the parts that differ least first: what many groups have in common makes long runs, and what
+ * each has for itself makes none wherever it stands.
+ */
+static int order_parts(struct key *keys, size_t n)
+{
+	_cleanup_free_ uint64_t *values = calloc(n, sizeof(*values));
+	size_t distinct[PART_MAX];
+
+	if (!values)
+		return -ENOMEM;
+	for (size_t part = 0; part < PART_MAX; part++)
+		distinct[part] = count_distinct(keys, n, part, values);
+	for (size_t done = 1; done < PART_MAX; done++)
+		for (size_t at = done; at > 0 && distinct[at] < distinct[at - 1]; at--) {
+			SWAP(distinct[at], distinct[at - 1]);
+			for (size_t i = 0; i < n; i++)
+				SWAP(keys[i].parts[at], keys[i].parts[at - 1]);
+		}
+	return 0;
 }
 
 /* Words that groups take which are placed one after another. */
@@ -126,6 +175,7 @@ static int order_hook(struct compile *c, enum revshell_hook hook)
 {
 	_cleanup_free_ struct key *keys = NULL;
 	size_t n = 0, words;
+	int err;
 
 	for (size_t i = 0; i < c->n_groups; i++)
 		n += c->groups[i].hook == hook;
@@ -144,6 +194,9 @@ static int order_hook(struct compile *c, enum revshell_hook hook)
 	words = count_words(c->groups, keys, n);
 	if (words < 2 || !deny_alike(c->groups, keys, n))
 		return 0;
+	err = order_parts(keys, n);
+	if (err < 0)
+		return err;
 	qsort(keys, n, sizeof(*keys), key_compare);
 	return count_words(c->groups, keys, n) > words ? 0 : permute(c->groups, keys, n);
 }

@@ -49,6 +49,16 @@ static __u64 rs_rows_word(const struct view *view, __u32 at, __u64 a, __u64 b, _
 	return word;
 }
 
+/* Bit by word: which of eight, from that of at on, have a bit in all the rows. */
+static __u64 rs_rows_alive(const struct view *view, __u32 at, __u64 a, __u64 b, __u64 c)
+{
+	__u64 alive = 0;
+
+	for (__u32 i = 0; i < 8; i++)
+		alive |= (__u64)(rs_rows_word(view, at + i, a, b, c) != 0) << i;
+	return alive;
+}
+
 static __u32 rs_page_row(const struct view *view, __u32 page, __u32 port)
 {
 	if (page + REVSHELL_HOOK_PAGES >= SIM_MORE_PAGES)

@@ -71,6 +71,7 @@ struct bench_case {
 	enum bench_outcome outcome;
 	const char *call; /* NULL: security_socket_connect */
 	bool apart;	  /* each policy names another program besides, so that none ask alike */
+	bool scattered;	  /* and another port, and prefixes of its own: no order makes runs */
 };
 
 /* What most policies ask about a connect: who, what, where to. */

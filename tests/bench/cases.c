@@ -46,9 +46,11 @@ const struct bench_case bench_cases[] = {
 	 OURS_MIXED(2, 10, USUAL, ASK_SA_PORT, ASK_SA_ADDR)},
 	{"connect: usual, 512 policies, mixed", WORK_CONNECT,
 	 OURS_MIXED(512, 10, USUAL, ASK_SA_PORT, ASK_SA_ADDR)},
-	/* the same where those that one leaves cannot be put side by side: no fold tells */
 	{"connect: usual, 512 policies, mixed and apart", WORK_CONNECT,
 	 OURS_MIXED(512, 10, USUAL, ASK_SA_PORT, ASK_SA_ADDR), .apart = true},
+	/* the same where those that one leaves cannot be put side by side: no fold tells */
+	{"connect: usual, 512 policies, scattered", WORK_CONNECT,
+	 OURS_MIXED(512, 512, USUAL, ASK_SA_PORT, ASK_SA_ADDR), .apart = true, .scattered = true},
 	{"connect: all", WORK_CONNECT, OURS(1, 10, ALL, ASK_SA_ADDR)},
 	{"connect: all, 64 policies", WORK_CONNECT, OURS(64, 10, ALL, ASK_SA_ADDR)},
 	{"connect: all, 512 policies", WORK_CONNECT, OURS(512, 10, ALL, ASK_SA_ADDR)},
@@ -99,6 +101,8 @@ const struct bench_budget bench_budgets[] = {
 	{"connect: usual, 512 policies, mixed", LIMIT_ADDED_OF, 1.2,
 	 "connect: usual, 2 policies, mixed"},
 	{"connect: usual, 512 policies, mixed and apart", LIMIT_ADDED_OF, 1.2,
+	 "connect: usual, 2 policies, mixed"},
+	{"connect: usual, 512 policies, scattered", LIMIT_ADDED_OF, 1.2,
 	 "connect: usual, 2 policies, mixed"},
 	{"connect: all, 512 policies", LIMIT_ADDED_OF, 1.2, "connect: all"},
 	{"connect: usual, 100000 CIDRs", LIMIT_ADDED_OF, 1.4, "connect: usual"},
@@ -178,6 +182,12 @@ static void write_filter(FILE *f, const char *text, const char *path)
 		fprintf(f, "      - {%s}\n", text);
 }
 
+/* The same with one more value at the end of its list. */
+static void write_filter_more(FILE *f, const char *text, unsigned int value)
+{
+	fprintf(f, "      - {%.*s, \"%u\"]}\n", (int)strlen(text) - 1, text, value);
+}
+
 static const char *const actions[] = {
 	[OUTCOME_PASS] = "      - action: Post\n",
 	[OUTCOME_REPORT] = "      - action: Post\n",
@@ -208,8 +218,12 @@ void bench_write_policy(FILE *f, const struct bench_case *c, unsigned int i, con
 				fprintf(f, "%s%s:\n", indent, part_keys[part]);
 			first = false;
 			indent = "      ";
-			write_filter(f, ask == fails ? filters[ask].fails : filters[ask].holds,
-				     part == PART_PARENTS ? parent : self);
+			const char *text = ask == fails ? filters[ask].fails : filters[ask].holds;
+
+			if (ask == ASK_SA_PORT && c->scattered)
+				write_filter_more(f, text, 10000 + i);
+			else
+				write_filter(f, text, part == PART_PARENTS ? parent : self);
 			if (ask == ASK_EXE && c->apart)
 				fprintf(f, "      - {operator: NotIn, values: [/usr/bin/p%u]}\n",
 					i);

@@ -112,13 +112,14 @@ storm_unread() {
 }
 
 without_buffers() {
-	local i
+	local i n
 
-	for ((i = 0; i < 32; i++)); do
+	n=$(bpftool -j map show pinned "$pins"/map_rs_claims | jq .max_entries)
+	for ((i = 0; i < n; i++)); do
 		bpftool map update pinned "$pins"/map_rs_claims key "$i" 0 0 0 value 1 0 0 0
 	done
 	connect 5002 1
-	for ((i = 0; i < 32; i++)); do
+	for ((i = 0; i < n; i++)); do
 		bpftool map delete pinned "$pins"/map_rs_claims key "$i" 0 0 0
 	done
 }
