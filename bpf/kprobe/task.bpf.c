@@ -71,6 +71,20 @@ int BPF_KPROBE(rs_kprobe_exec, struct linux_binprm *bprm)
 	return exec_label(bprm);
 }
 
+/* An executable that the process and its parent have in common. */
+static __always_inline void label_copy_exe(struct revshell_label *label,
+					   const struct revshell_exe *exe)
+{
+	const __u64 *from = (const __u64 *)exe;
+
+	for (__u32 i = 0; i < sizeof(*exe) / 8; i++) {
+		__u64 word = from[i];
+
+		((__u64 *)&label->exe)[i] = word;
+		((__u64 *)&label->parent)[i] = word;
+	}
+}
+
 /* A new process: it is what its parent was, and remembers it as its parent. */
 SEC("?tp_btf/task_newtask")
 int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
@@ -92,7 +106,8 @@ int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
 			return 0;
 	}
 	if (rs_have_task_storage) {
-		child = bpf_task_storage_get(&rs_labels, task, parent,
+		/* a new one is zero; what a child does not take over needs no copying */
+		child = bpf_task_storage_get(&rs_labels, task, NULL,
 					     BPF_LOCAL_STORAGE_GET_F_CREATE);
 	} else {
 		__u32 tgid = task->tgid;
@@ -104,15 +119,23 @@ int BPF_PROG(rs_fork, struct task_struct *task, unsigned long clone_flags)
 		stat_add(REVSHELL_PLACE_OTHER, REVSHELL_STAT_LABEL_FAILED);
 		return 0;
 	}
-	child->cache[0].generation = 0;
-	child->cache[1].generation = 0;
-	child->flags |= REVSHELL_LABEL_FORK;
+	if (rs_have_task_storage) {
+		label_copy_exe(child, &parent->exe);
+		child->exec_ns = parent->exec_ns;
+		__builtin_memcpy(child->lineage, parent->lineage, sizeof(child->lineage));
+		child->n_lineage = parent->n_lineage;
+		child->lineage_lost = parent->lineage_lost;
+	} else {
+		child->cache[0].generation = 0;
+		child->cache[1].generation = 0;
+		label_copy_exe(child, &child->exe);
+	}
+	child->flags = parent->flags | REVSHELL_LABEL_FORK;
 	child->start_ns = task->start_boottime;
 	child->parent_pid = bpf_get_current_pid_tgid() >> 32;
 	child->parent_start_ns = parent->start_ns;
 	child->n_inherited = child->n_lineage;
 	child->inherited_lost = child->lineage_lost;
-	__builtin_memcpy(&child->parent, &child->exe, sizeof(child->parent));
 	return 0;
 }
 
