@@ -11,7 +11,7 @@
  * Raised whenever a layout below or the meaning of a field changes: it names the directory that
  * pinned maps live in, so that a daemon never reads what another layout wrote.
  */
-#define REVSHELL_ABI		 5
+#define REVSHELL_ABI		 6
 
 /* Limits. Each is checked in user space with an error that names it. */
 #define REVSHELL_SELECTORS	 1024 /* selectors on one hook in one generation */

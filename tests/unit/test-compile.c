@@ -546,8 +546,11 @@ static void test_nested_prefixes(void **state)
 
 #define N_ORDERED 200
 
-/* Entries of one selector each, every other of which asks for port 2 and has another error. */
-static struct ruleset *compile_alternating(int error, int other_error)
+/*
+ * Entries of one selector each, every other of which asks for port 2 and has another error. apart:
+ * each leaves out a program of its own.
+ */
+static struct ruleset *compile_alternating(int error, int other_error, bool apart)
 {
 	_cleanup_free_ char *text = NULL;
 	struct ruleset *rs;
@@ -555,13 +558,16 @@ static struct ruleset *compile_alternating(int error, int other_error)
 	FILE *f = open_memstream(&text, &size);
 
 	fputs(POLICY_HEAD "spec:\n  lsmhooks:\n", f);
-	for (int i = 0; i < N_ORDERED; i++)
+	for (int i = 0; i < N_ORDERED; i++) {
 		fprintf(f,
 			"  - hook: socket_connect\n    args: [{index: 1, type: sockaddr}]\n"
 			"    selectors:\n"
 			"    - matchArgs: [{args: [0], operator: SPort, values: [\"%d\"]}]\n"
 			"      matchActions: [{action: Override, argError: %d}]\n",
 			i % 2 + 1, i % 2 ? other_error : error);
+		if (apart)
+			fprintf(f, "      matchBinaries: [{operator: NotIn, values: [/p%d]}]\n", i);
+	}
 	fclose(f);
 	rs = compile_text(text);
 	assert_int_equal(rs->hooks[CONNECT].n_selectors, N_ORDERED);
@@ -575,16 +581,23 @@ static __u64 port_fold(const struct ruleset *rs, unsigned int port)
 	return rs->rows[ruleset_page(rs, cfg, cfg->port_page[2][0])->row[port]].fold;
 }
 
-/* Of a hook with many words, selectors that ask alike stand together, unless an error hangs on it.
- */
-static void test_order(void **state)
+/* At most one bit of a fold stands for selectors of both ports. */
+static void assert_ports_apart(const struct ruleset *rs)
 {
-	_cleanup_(ruleset_freep) struct ruleset *rs = compile_alternating(-1, -1);
 	__u64 both = port_fold(rs, 1) & port_fold(rs, 2);
 
 	assert_int_equal(cfg_of(rs, CONNECT)->fold_bits, 16);
 	assert_true(port_fold(rs, 1) && port_fold(rs, 2) && !(both & (both - 1)));
 	assert_true(!port_fold(rs, 3));
+}
+
+/* Of a hook with many words, selectors that ask alike stand together, unless an error hangs on it.
+ */
+static void test_order(void **state)
+{
+	_cleanup_(ruleset_freep) struct ruleset *rs = compile_alternating(-1, -1, false);
+
+	assert_ports_apart(rs);
 	/* alike, they are in the order of the text */
 	for (size_t i = 1; i < N_ORDERED; i++)
 		assert_true(rs->hooks[CONNECT].selectors[i].entry ==
@@ -592,7 +605,12 @@ static void test_order(void **state)
 			    i == N_ORDERED / 2);
 	ruleset_free(rs);
 
-	rs = compile_alternating(-1, -13);
+	/* what each has for itself does not keep them from it */
+	rs = compile_alternating(-1, -1, true);
+	assert_ports_apart(rs);
+	ruleset_free(rs);
+
+	rs = compile_alternating(-1, -13, false);
 	for (size_t i = 0; i < N_ORDERED; i++) {
 		assert_int_equal(rs->hooks[CONNECT].selectors[i].entry, i);
 		assert_int_equal(rs->hooks[CONNECT].denials[i].error, i % 2 ? -13 : -1);
