@@ -10,16 +10,20 @@
 /* In a row, until the backend's descriptor is given up. */
 #define MAX_FAILURES 100
 
+/*
+ * While records wait to be told, the ring is looked after each time that so many were. It holds
+ * some 600, which two processors fill in a few milliseconds.
+ */
+#define TOLD_BETWEEN 16U
+
+/* Looks in a row; what comes as fast as it is taken waits until some are told. */
+#define MAX_LOOKS    16U
+
 /* What on_match and on_expanded need to know of the record they are called for. */
 struct expansion {
 	struct manager *manager;
 	const struct manager_generation *generation;
 	const struct revshell_event *ev;
-};
-
-struct turn {
-	struct manager *manager;
-	size_t n_events;
 };
 
 /*
@@ -135,13 +139,12 @@ static const struct manager_generation *find_generation(const struct manager *m,
 	return NULL;
 }
 
-static int on_record(const struct revshell_event *ev, size_t size, void *userdata)
+static void tell_record(struct manager *m, const struct revshell_event *ev, size_t size)
 {
-	struct turn *turn = userdata;
-	struct manager *m = turn->manager;
 	struct expansion x = {.manager = m, .ev = ev};
 	int r;
 
+	m->events_read++;
 	x.generation = find_generation(m, ev->generation);
 	if (!x.generation) {
 		m->events_stale++;
@@ -154,31 +157,103 @@ static int on_record(const struct revshell_event *ev, size_t size, void *userdat
 		else if (r < 0)
 			m->events_lost++;
 	}
-	return ++turn->n_events >= MANAGER_EVENTS_PER_TURN ? -ECANCELED : 0;
 }
 
-int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static bool tell_oldest(struct manager *m)
+{
+	size_t size;
+	const struct revshell_event *ev = event_queue_pop(&m->queue, &size);
+
+	if (ev)
+		tell_record(m, ev, size);
+	return ev;
+}
+
+void manager_flush_events(struct manager *m)
+{
+	while (tell_oldest(m))
+		;
+}
+
+void manager_flush_generation(struct manager *m, uint64_t generation)
+{
+	while (m->queue.n > 0 && event_queue_generation(&m->queue) <= generation)
+		(void)tell_oldest(m);
+}
+
+static int on_record(const struct revshell_event *ev, size_t size, void *userdata)
 {
 	struct manager *m = userdata;
-	struct turn turn = {.manager = m};
-	int r;
 
-	r = backend_events_consume(m->backend, on_record, &turn);
-	m->events_read += turn.n_events;
-	manager_tell_denials(m);
-	manager_tell_losses(m);
-	if (r >= 0 || r == -ECANCELED || r == -EAGAIN || r == -EINTR) {
+	event_queue_push(&m->queue, ev, size);
+	return event_queue_reserve(&m->queue) ? 0 : -ENOSPC;
+}
+
+/*
+ * Empties the ring into the queue. What that has no room for stays where it is, so that only the
+ * kernel loses records, and counts them.
+ */
+static int take_records(struct manager *m)
+{
+	int r = 1;
+
+	for (unsigned int n = 0; r > 0 && n < MAX_LOOKS && event_queue_reserve(&m->queue); n++)
+		r = backend_events_consume(m->backend, on_record, m);
+	return r == -ENOSPC || r == -EAGAIN || r == -EINTR ? 0 : MIN(r, 0);
+}
+
+/* Readable and unreadable at once: better deaf than spinning. Verdicts do not need this. */
+static void become_deaf(struct manager *m)
+{
+	log_error(m->log, "Events are not read any more");
+	m->events_deaf = true;
+	(void)sd_event_source_set_enabled(m->events_source, SD_EVENT_OFF);
+	if (m->observer.properties_changed)
+		m->observer.properties_changed(m->observer.userdata, MANAGER_EVENTS);
+}
+
+static void note_reading(struct manager *m, int r)
+{
+	if (r >= 0) {
 		m->events_failures = 0;
-		return 0;
+		return;
 	}
 	if (m->events_failures++ == 0)
 		log_error(m->log, "Failed to read events: %s", strerror(-r));
-	if (m->events_failures < MAX_FAILURES)
-		return 0;
-	/* Readable and unreadable at once: better deaf than spinning. Verdicts do not need this. */
-	log_error(m->log, "Events are not read any more");
-	m->events_deaf = true;
-	if (m->observer.properties_changed)
-		m->observer.properties_changed(m->observer.userdata, MANAGER_EVENTS);
-	return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (m->events_failures >= MAX_FAILURES)
+		become_deaf(m);
+}
+
+/* Tells what waits, as long as a turn may be; the rest has a turn after the bus and the signals. */
+static int have_turn(struct manager *m)
+{
+	for (unsigned int n = 0; n < MANAGER_EVENTS_PER_TURN; n++) {
+		if (n % TOLD_BETWEEN == 0 && !m->events_deaf)
+			note_reading(m, take_records(m));
+		if (!tell_oldest(m))
+			break;
+	}
+	manager_tell_denials(m);
+	manager_tell_losses(m);
+	return sd_event_source_set_enabled(m->backlog_source,
+					   m->queue.n > 0 ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	return have_turn(userdata);
+}
+
+static int on_backlog(sd_event_source *source, void *userdata)
+{
+	return have_turn(userdata);
+}
+
+int manager_listen(struct manager *m, int fd)
+{
+	int r = sd_event_add_defer(m->event, &m->backlog_source, on_backlog, m);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->backlog_source, SD_EVENT_OFF);
+	return r < 0 ? r : sd_event_add_io(m->event, &m->events_source, fd, EPOLLIN, on_ring, m);
 }

@@ -9,8 +9,12 @@
 
 #include "manager.h"
 
-/* sd-event handler of the backend's descriptor; userdata is the struct manager. */
-int manager_on_events(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+/* manager-events.c: from now on reads what the backend's descriptor announces. */
+int manager_listen(struct manager *m, int fd);
+
+/* Tells what waits: all, or what stands before the first record of a younger generation. */
+void manager_flush_events(struct manager *m);
+void manager_flush_generation(struct manager *m, uint64_t generation);
 
 /* manager-told.c: what is told at a bounded rate. After each turn of events; timers do the rest. */
 int manager_told_init(struct manager *m);

@@ -69,6 +69,9 @@ void manager_free(struct manager *m)
 	if (!m)
 		return;
 	sd_event_source_disable_unref(m->events_source);
+	sd_event_source_disable_unref(m->backlog_source);
+	manager_flush_events(m);
+	event_queue_done(&m->queue);
 	manager_trial_end(m);
 	manager_told_done(m);
 	manager_watchdog_done(m);
@@ -192,7 +195,7 @@ int manager_set_backend(struct manager *m, struct backend *b)
 	struct revshell_mode_value mode;
 
 	if (fd >= 0) {
-		r = sd_event_add_io(m->event, &m->events_source, fd, EPOLLIN, manager_on_events, m);
+		r = manager_listen(m, fd);
 		if (r < 0)
 			return r;
 	}
@@ -340,8 +343,10 @@ static void push_generation(struct manager *m, struct manager_generation *g)
 {
 	if (m->n_generations > 0)
 		drop_same_sources(&m->generations[0].rs->policies, g->rs);
-	if (m->n_generations == MANAGER_GENERATIONS)
+	if (m->n_generations == MANAGER_GENERATIONS) {
+		manager_flush_generation(m, m->generations[m->n_generations - 1].number);
 		generation_done(&m->generations[--m->n_generations]);
+	}
 	memmove(&m->generations[1], &m->generations[0],
 		m->n_generations * sizeof(m->generations[0]));
 	m->generations[0] = *g;

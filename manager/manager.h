@@ -11,6 +11,7 @@
 
 #include "backend.h"
 #include "diag.h"
+#include "event-queue.h"
 #include "history.h"
 #include "log.h"
 #include "ratelimit.h"
@@ -98,6 +99,8 @@ struct manager {
 	bool may_be_empty; /* a set without policies is fine as long as none were loaded */
 	struct backend *backend;
 	sd_event_source *events_source;
+	sd_event_source *backlog_source; /* on: records wait in the queue */
+	struct event_queue queue;
 	struct manager_generation generations[MANAGER_GENERATIONS]; /* newest first */
 	size_t n_generations;
 	struct manager_override *overrides;

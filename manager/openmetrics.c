@@ -25,6 +25,7 @@ static const struct {
 	{"events-seen", false, "Events that went to history, subscribers, journal and files."},
 	{"events-sent", false, "Events that the kernel sent."},
 	{"events-stale", false, "Events of a rule set that is not kept any more."},
+	{"events-waiting", true, "Events that the daemon has taken over and not told yet."},
 	{"export-lost", false, "Events that are missing in the export file."},
 	{"generation", true, "Number of the rule set in force."},
 	{"journal-left-out", false, "Events that were too many for the journal."},
