@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "event.h"
+#include "event-line.h"
 
 /* Room for an address as text, IPv4 inside IPv6 included. */
 #define EVENT_ADDR_SIZE INET6_ADDRSTRLEN
@@ -16,17 +17,17 @@ void event_put(json_t *obj, const char *key, json_t *value, bool *oom);
 void event_put_text(json_t *obj, const char *key, const char *s, bool *oom);
 void event_put_number(json_t *obj, const char *key, uint64_t n, bool *oom);
 
-/* A JSON string of n bytes from outside: what is not UTF-8, and NUL, becomes U+FFFD. */
+/* Instead of what is not UTF-8, and of NUL: U+FFFD. */
+#define EVENT_REPLACEMENT "\xef\xbf\xbd"
+
+/* n bytes from outside with that done, into out of n * 3; their number. */
+size_t event_clean(const char *s, size_t n, char *out);
+
+/* The same as a JSON string. */
 json_t *event_text(const char *s, size_t n);
 
-/* RFC 3339 in UTC with nine digits; ns since 1970. NULL on lack of memory. */
-json_t *event_time(int64_t ns);
-
-/* The same of a record's CLOCK_BOOTTIME, which may be any number: sums beyond 64 bits wrap. */
-json_t *event_boot_time(uint64_t boot_ns, int64_t boot_offset_ns);
-
-/* base64("NODE:START:PID"). */
-json_t *event_exec_id(const char *node, uint64_t start_ns, uint32_t pid);
+/* A record's CLOCK_BOOTTIME, which may be any number, as text: sums beyond 64 bits wrap. */
+void event_put_time(struct line *l, const char *key, uint64_t boot_ns, int64_t boot_offset_ns);
 
 /* Text of an address in buf; "invalid IP" for other families. */
 const char *event_address(unsigned int family, const uint8_t *addr, char buf[EVENT_ADDR_SIZE]);
@@ -39,18 +40,24 @@ const char *event_protocol_name(unsigned int protocol, char buf[12]);
 const char *event_state_name(unsigned int state, char buf[12]);
 
 /* event-process.c */
-json_t *event_process(const struct revshell_event *ev, int64_t boot_offset_ns, const char *node);
-json_t *event_parent(const struct revshell_event *ev, int64_t boot_offset_ns, const char *node);
+void event_put_process(struct line *l, const char *key, const struct revshell_event *ev,
+		       int64_t boot_offset_ns, const char *node);
+void event_put_parent(struct line *l, const struct revshell_event *ev, int64_t boot_offset_ns,
+		      const char *node);
+/* Inline bytes of an executable's path; a path that could not be had is empty. */
+size_t event_exe_length(const struct revshell_exe *exe);
 
-/* event-args.c: one object per argument in the entry's order. NULL on lack of memory. */
-json_t *event_args(const struct revshell_event *ev, const struct policy_entry *e);
+/* event-args.c: one object per argument in the entry's order. */
+void event_put_args(struct line *l, const struct revshell_event *ev, const struct policy_entry *e);
 
 /* The socket that the call returned, in the same form. */
-json_t *event_return(const struct revshell_event *ev, const struct policy_entry *e);
+void event_put_return(struct line *l, const struct revshell_event *ev,
+		      const struct policy_entry *e);
 
-/* event-stack.c: frames, innermost first. NULL on lack of memory. */
-json_t *event_kernel_stack(const struct revshell_event_more *more, struct symbols *symbols);
-json_t *event_user_stack(const struct revshell_event_more *more);
+/* event-stack.c: frames, innermost first. */
+void event_put_kernel_stack(struct line *l, const struct revshell_event_more *more,
+			    struct symbols *symbols);
+void event_put_user_stack(struct line *l, const struct revshell_event_more *more);
 
 /* event-compact.c */
 char *event_compact(const json_t *event, bool color);

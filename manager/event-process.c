@@ -5,42 +5,42 @@
 #include "event-internal.h"
 #include "macro.h"
 
-/* Inline bytes of an executable's path; a path that could not be had is empty. */
-static size_t exe_length(const struct revshell_exe *exe)
+size_t event_exe_length(const struct revshell_exe *exe)
 {
 	if (!(exe->flags & REVSHELL_EXE_KNOWN))
 		return 0;
 	return MIN(exe->path_len, REVSHELL_PATH_INLINE - 1U);
 }
 
-static void put_exe(json_t *obj, const struct revshell_exe *exe, bool *oom)
+static void put_exe(struct line *l, const struct revshell_exe *exe)
 {
-	json_t *notes = NULL;
+	size_t len = event_exe_length(exe);
 	const struct {
 		bool applies;
 		const char *note;
 	} rows[] = {
 		{!(exe->flags & REVSHELL_EXE_KNOWN), "path-unknown"},
-		{exe_length(exe) && exe->path_len >= REVSHELL_PATH_INLINE, "path-cut"},
+		{len && exe->path_len >= REVSHELL_PATH_INLINE, "path-cut"},
 		{exe->flags & REVSHELL_EXE_FOREIGN, "foreign-mount-namespace"},
 		{exe->flags & REVSHELL_EXE_DELETED, "deleted"},
 	};
+	bool any = false;
 
-	event_put(obj, "binary", event_text(exe->path, exe_length(exe)), oom);
+	line_bytes(l, "binary", exe->path, len);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (!rows[i].applies)
 			continue;
-		if (!notes)
-			notes = json_array();
-		if (json_array_append_new(notes, json_string(rows[i].note)) < 0)
-			*oom = true;
+		if (!any)
+			line_open(l, "binary_identity", '[');
+		any = true;
+		line_string(l, NULL, rows[i].note);
 	}
-	if (notes)
-		event_put(obj, "binary_identity", notes, oom);
+	if (any)
+		line_close(l, ']');
 }
 
 /* argv[1..] joined with blanks; one that holds a blank stands in double quotes. */
-static void put_arguments(json_t *process, const struct revshell_event *ev, bool *oom)
+static void put_arguments(struct line *l, const struct revshell_event *ev)
 {
 	/* at worst every byte is an argument of its own, and each may gain two quotes and a blank
 	 */
@@ -62,10 +62,10 @@ static void put_arguments(json_t *process, const struct revshell_event *ev, bool
 		start += n + 1;
 	}
 	if (len)
-		event_put(process, "arguments", event_text(text, len), oom);
+		line_bytes(l, "arguments", text, len);
 }
 
-static void put_flags(json_t *process, const struct revshell_event *ev, bool *oom)
+static void put_flags(struct line *l, const struct revshell_event *ev)
 {
 	char text[128] = "";
 	const struct {
@@ -84,58 +84,44 @@ static void put_flags(json_t *process, const struct revshell_event *ev, bool *oo
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].applies)
 			strcat(text, rows[i].word);
-	event_put(process, "flags", json_string(text + 1), oom);
+	line_string(l, "flags", *text ? text + 1 : text);
 }
 
-json_t *event_process(const struct revshell_event *ev, int64_t boot_offset_ns, const char *node)
+void event_put_process(struct line *l, const char *key, const struct revshell_event *ev,
+		       int64_t boot_offset_ns, const char *node)
 {
-	json_t *p = json_object();
 	/* a process that forked after its exec is younger than that exec */
 	uint64_t start_ns = MAX(ev->start_ns, ev->exec_ns);
-	bool oom = !p;
 
-	if (!p)
-		return NULL;
-	event_put(p, "exec_id", event_exec_id(node, ev->start_ns, ev->pid), &oom);
-	event_put(p, "pid", json_integer(ev->pid), &oom);
-	event_put(p, "uid", json_integer(ev->uid), &oom);
+	line_open(l, key, '{');
+	line_exec_id(l, "exec_id", node, ev->start_ns, ev->pid);
+	line_integer(l, "pid", ev->pid);
+	line_integer(l, "uid", ev->uid);
 	if (ev->cwd_len)
-		event_put(p, "cwd", event_text(ev->cwd, strnlen(ev->cwd, ev->cwd_len)), &oom);
-	put_exe(p, &ev->exe, &oom);
-	put_arguments(p, ev, &oom);
-	put_flags(p, ev, &oom);
-	event_put(p, "start_time", event_boot_time(start_ns, boot_offset_ns), &oom);
-	event_put(p, "auid", json_integer(ev->loginuid), &oom);
+		line_bytes(l, "cwd", ev->cwd, strnlen(ev->cwd, ev->cwd_len));
+	put_exe(l, &ev->exe);
+	put_arguments(l, ev);
+	put_flags(l, ev);
+	event_put_time(l, "start_time", start_ns, boot_offset_ns);
+	line_integer(l, "auid", ev->loginuid);
 	if (ev->parent_pid)
-		event_put(p, "parent_exec_id",
-			  event_exec_id(node, ev->parent_start_ns, ev->parent_pid), &oom);
-	event_put(p, "tid", json_integer(ev->tid), &oom);
-	event_put(p, "in_init_tree", json_false(), &oom);
-	if (oom) {
-		json_decref(p);
-		return NULL;
-	}
-	return p;
+		line_exec_id(l, "parent_exec_id", node, ev->parent_start_ns, ev->parent_pid);
+	line_integer(l, "tid", ev->tid);
+	line_false(l, "in_init_tree");
+	line_close(l, '}');
 }
 
-json_t *event_parent(const struct revshell_event *ev, int64_t boot_offset_ns, const char *node)
+void event_put_parent(struct line *l, const struct revshell_event *ev, int64_t boot_offset_ns,
+		      const char *node)
 {
-	json_t *p = json_object();
-	bool oom = !p;
-
-	if (!p)
-		return NULL;
-	event_put(p, "exec_id", event_exec_id(node, ev->parent_start_ns, ev->parent_pid), &oom);
-	event_put(p, "pid", json_integer(ev->parent_pid), &oom);
-	event_put(p, "uid", json_integer(ev->parent_uid), &oom);
-	put_exe(p, &ev->parent, &oom);
+	line_open(l, "parent", '{');
+	line_exec_id(l, "exec_id", node, ev->parent_start_ns, ev->parent_pid);
+	line_integer(l, "pid", ev->parent_pid);
+	line_integer(l, "uid", ev->parent_uid);
+	put_exe(l, &ev->parent);
 	if (!(ev->parent.flags & REVSHELL_EXE_KNOWN))
-		event_put(p, "flags", json_string("unknown"), &oom);
-	event_put(p, "start_time", event_boot_time(ev->parent_start_ns, boot_offset_ns), &oom);
-	event_put(p, "tid", json_integer(ev->parent_pid), &oom);
-	if (oom) {
-		json_decref(p);
-		return NULL;
-	}
-	return p;
+		line_string(l, "flags", "unknown");
+	event_put_time(l, "start_time", ev->parent_start_ns, boot_offset_ns);
+	line_integer(l, "tid", ev->parent_pid);
+	line_close(l, '}');
 }

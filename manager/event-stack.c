@@ -1,56 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Call stacks in an event, as Tetragon shows them: numbers as text, what is empty left out. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "event-internal.h"
 #include "macro.h"
 
-static void put_decimal(json_t *frame, const char *key, uint64_t n, bool *oom)
+static void put_decimal(struct line *l, const char *key, uint64_t n)
 {
-	char buf[24];
-
-	if (!n)
-		return;
-	snprintf(buf, sizeof(buf), "%" PRIu64, n);
-	event_put(frame, key, json_string(buf), oom);
+	if (n)
+		line_decimal(l, key, n);
 }
 
 /* A kernel address tells where the kernel lies; it is shown only where nothing else is known. */
-static json_t *frame_of(uint64_t address, const struct symbol *symbol, bool show_address)
+static void put_frame(struct line *l, uint64_t address, const struct symbol *symbol,
+		      bool show_address)
 {
-	json_t *frame = json_object();
-	bool oom = !frame;
-
-	if (!frame)
-		return NULL;
+	line_open(l, NULL, '{');
 	if (show_address || !symbol->name[0])
-		put_decimal(frame, "address", address, &oom);
-	put_decimal(frame, "offset", symbol->offset, &oom);
-	event_put_text(frame, "symbol", symbol->name, &oom);
-	event_put_text(frame, "module", symbol->module, &oom);
-	if (!oom)
-		return frame;
-	json_decref(frame);
-	return NULL;
+		put_decimal(l, "address", address);
+	put_decimal(l, "offset", symbol->offset);
+	line_text(l, "symbol", symbol->name);
+	line_text(l, "module", symbol->module);
+	line_close(l, '}');
 }
 
-static json_t *stack_of(const uint64_t *addresses, size_t n, const struct symbol *symbols,
-			bool show_address)
+static void put_stack(struct line *l, const char *key, const uint64_t *addresses, size_t n,
+		      const struct symbol *symbols, bool show_address)
 {
-	json_t *stack = json_array();
-
-	for (size_t i = 0; stack && i < n; i++)
-		if (json_array_append_new(stack,
-					  frame_of(addresses[i], &symbols[i], show_address)) < 0) {
-			json_decref(stack);
-			return NULL;
-		}
-	return stack;
+	line_open(l, key, '[');
+	for (size_t i = 0; i < n; i++)
+		put_frame(l, addresses[i], &symbols[i], show_address);
+	line_close(l, ']');
 }
 
-json_t *event_kernel_stack(const struct revshell_event_more *more, struct symbols *symbols)
+void event_put_kernel_stack(struct line *l, const struct revshell_event_more *more,
+			    struct symbols *symbols)
 {
 	struct symbol found[REVSHELL_STACK_FRAMES];
 	uint64_t addresses[REVSHELL_STACK_FRAMES];
@@ -59,10 +41,10 @@ json_t *event_kernel_stack(const struct revshell_event_more *more, struct symbol
 	for (size_t i = 0; i < n; i++)
 		addresses[i] = more->kernel_stack[i];
 	symbols_find_kernel(symbols, addresses, n, found);
-	return stack_of(addresses, n, found, false);
+	put_stack(l, "kernel_stack_trace", addresses, n, found, false);
 }
 
-json_t *event_user_stack(const struct revshell_event_more *more)
+void event_put_user_stack(struct line *l, const struct revshell_event_more *more)
 {
 	struct symbol found[REVSHELL_STACK_FRAMES];
 	uint64_t addresses[REVSHELL_STACK_FRAMES];
@@ -71,5 +53,5 @@ json_t *event_user_stack(const struct revshell_event_more *more)
 	for (size_t i = 0; i < n; i++)
 		addresses[i] = more->user_stack[i];
 	symbols_find_user((pid_t)more->ev.pid, NULL, addresses, n, found);
-	return stack_of(addresses, n, found, true);
+	put_stack(l, "user_stack_trace", addresses, n, found, true);
 }

@@ -4,14 +4,10 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "event-internal.h"
 #include "quote.h"
 #include "macro.h"
-
-#define NSEC_PER_SEC 1000000000LL
-#define REPLACEMENT  "\xef\xbf\xbd" /* U+FFFD */
 
 void event_put(json_t *obj, const char *key, json_t *value, bool *oom)
 {
@@ -31,21 +27,17 @@ void event_put_number(json_t *obj, const char *key, uint64_t n, bool *oom)
 		event_put(obj, key, json_integer((json_int_t)n), oom);
 }
 
-json_t *event_text(const char *s, size_t n)
+size_t event_clean(const char *s, size_t n, char *out)
 {
-	_cleanup_free_ char *out = NULL;
 	size_t len = 0;
 
-	out = malloc(n * strlen(REPLACEMENT) + 1);
-	if (!out)
-		return NULL;
 	for (size_t i = 0; i < n;) {
 		uint32_t code;
 		size_t k = utf8_length(s + i, n - i, &code);
 
 		if (k == 0 || code == 0) {
-			memcpy(out + len, REPLACEMENT, strlen(REPLACEMENT));
-			len += strlen(REPLACEMENT);
+			memcpy(out + len, EVENT_REPLACEMENT, strlen(EVENT_REPLACEMENT));
+			len += strlen(EVENT_REPLACEMENT);
 			i++;
 			continue;
 		}
@@ -53,67 +45,43 @@ json_t *event_text(const char *s, size_t n)
 		len += k;
 		i += k;
 	}
-	return json_stringn(out, len);
+	return len;
 }
 
-json_t *event_time(int64_t ns)
+json_t *event_text(const char *s, size_t n)
 {
-	int64_t frac = ns % NSEC_PER_SEC;
-	time_t seconds = ns / NSEC_PER_SEC;
-	char buf[64], all[96];
-	struct tm tm;
+	_cleanup_free_ char *out = malloc(n * strlen(EVENT_REPLACEMENT) + 1);
 
-	if (frac < 0) {
-		frac += NSEC_PER_SEC;
-		seconds--;
-	}
-	if (!gmtime_r(&seconds, &tm) || !strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%S", &tm))
-		return json_string("");
-	snprintf(all, sizeof(all), "%s.%09lldZ", buf, (long long)frac);
-	return json_string(all);
+	return out ? json_stringn(out, event_clean(s, n, out)) : NULL;
 }
 
-json_t *event_boot_time(uint64_t boot_ns, int64_t boot_offset_ns)
+void event_put_time(struct line *l, const char *key, uint64_t boot_ns, int64_t boot_offset_ns)
 {
-	return event_time((int64_t)(boot_ns + (uint64_t)boot_offset_ns));
+	line_time(l, key, (int64_t)(boot_ns + (uint64_t)boot_offset_ns));
 }
 
-json_t *event_exec_id(const char *node, uint64_t start_ns, uint32_t pid)
+/* As inet_ntop() has them, which takes long for the common ones. */
+static const char *address4(const uint8_t *addr, char buf[EVENT_ADDR_SIZE])
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	_cleanup_free_ char *text = NULL, *out = NULL;
-	size_t o = 0;
-	int n;
+	char *to = buf;
 
-	n = asprintf(&text, "%s:%llu:%u", node, (unsigned long long)start_ns, pid);
-	if (n < 0) {
-		text = NULL;
-		return NULL;
+	for (size_t i = 0; i < 4; i++) {
+		if (addr[i] >= 100)
+			*to++ = (char)('0' + addr[i] / 100);
+		if (addr[i] >= 10)
+			*to++ = (char)('0' + addr[i] / 10 % 10);
+		*to++ = (char)('0' + addr[i] % 10);
+		*to++ = '.';
 	}
-	out = malloc(((size_t)n + 2) / 3 * 4 + 1);
-	if (!out)
-		return NULL;
-	for (int i = 0; i < n; i += 3) {
-		uint32_t v = (uint32_t)(unsigned char)text[i] << 16;
-
-		if (i + 1 < n)
-			v |= (uint32_t)(unsigned char)text[i + 1] << 8;
-		if (i + 2 < n)
-			v |= (unsigned char)text[i + 2];
-		out[o++] = digits[v >> 18];
-		out[o++] = digits[v >> 12 & 63];
-		out[o++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
-		out[o++] = i + 2 < n ? digits[v & 63] : '=';
-	}
-	return json_stringn(out, o);
+	to[-1] = '\0';
+	return buf;
 }
 
 const char *event_address(unsigned int family, const uint8_t *addr, char buf[EVENT_ADDR_SIZE])
 {
-	if (family != AF_INET && family != AF_INET6)
-		return "invalid IP";
-	return inet_ntop((int)family, addr, buf, EVENT_ADDR_SIZE) ?: "invalid IP";
+	if (family == AF_INET)
+		return address4(addr, buf);
+	return family == AF_INET6 ? inet_ntop(AF_INET6, addr, buf, EVENT_ADDR_SIZE) : "invalid IP";
 }
 
 /* Names are looked up with a default: only numbers that policies can write have one. */

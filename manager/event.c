@@ -104,7 +104,8 @@ static int event_validate(const struct revshell_event *ev, size_t size, const st
 }
 
 /* The last action of those that ran, by Tetragon's name. */
-static json_t *action_of(const struct policy_action *actions, size_t n)
+static void put_action(struct line *l, const char *key, const struct policy_action *actions,
+		       size_t n)
 {
 	const char *name = policy_action_name(n ? actions[n - 1].kind : ACTION_POST);
 	char text[64] = "KPROBE_ACTION_";
@@ -112,19 +113,15 @@ static json_t *action_of(const struct policy_action *actions, size_t n)
 
 	for (; *name && len < sizeof(text) - 1; name++)
 		text[len++] = (char)toupper((unsigned char)*name);
-	return json_stringn(text, len);
+	line_bytes(l, key, text, len);
 }
 
-static json_t *tags_of(const struct policy_entry *e)
+static void put_tags(struct line *l, const struct policy_entry *e)
 {
-	json_t *tags = json_array();
-
+	line_open(l, "tags", '[');
 	for (size_t i = 0; i < e->n_tags; i++)
-		if (json_array_append_new(tags, event_text(e->tags[i], strlen(e->tags[i]))) < 0) {
-			json_decref(tags);
-			return NULL;
-		}
-	return tags;
+		line_string(l, NULL, e->tags[i]);
+	line_close(l, ']');
 }
 
 /* The hook that carried an address to what policies say of connect. */
@@ -133,39 +130,6 @@ static const char *const via_names[REVSHELL_VIA_MAX] = {
 	[REVSHELL_VIA_SCTP] = "sctp_bind_connect",
 };
 
-/* The facts that Tetragon's events do not have, in keys of their own. */
-static void put_added(json_t *body, const struct revshell_event *ev, const struct ruleset *rs,
-		      unsigned int bit, bool *oom)
-{
-	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
-	const struct policy_selector *s = selector_of(rs, sel);
-	enum event_verdict verdict = event_get_verdict(ev, rs, bit);
-	const char *via = ev->via < REVSHELL_VIA_MAX ? via_names[ev->via] : NULL;
-	bool enforce = rs->effective[sel->policy].mode == POLICY_MODE_ENFORCE;
-
-	event_put(body, "verdict", json_string(event_verdict_name(verdict)), oom);
-	if (ev->error && (verdict == EVENT_DENIED || verdict == EVENT_KILLED)) {
-		char buf[12];
-
-		event_put(body, "errno", json_string(event_errno_name(ev->error, buf)), oom);
-	}
-	event_put(body, "policy_mode", json_string(enforce ? "enforce" : "monitor"), oom);
-	event_put(body, "mode",
-		  json_string(ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor"), oom);
-	event_put_number(body, "generation", ev->generation, oom);
-	event_put(body, "hook", json_string(ruleset_hook_name(ev->hook)), oom);
-	event_put(body, "gid", json_integer(ev->gid), oom);
-	event_put_number(body, "cgroup_id", ev->cgroup_id, oom);
-	if (rs->hooks[ev->hook].cfg.predicates) /* for explain: they settle what is not shown */
-		event_put(body, "predicates",
-			  json_sprintf("0x%llx", (unsigned long long)ev->predicates), oom);
-	if (via)
-		event_put(body, "via", json_string(via), oom);
-	event_put(body, "selector", json_integer(sel->selector), oom);
-	if (s->label)
-		event_put_text(body, "selector_label", s->label, oom);
-}
-
 /* An event in the making, of one selector of a record. */
 struct making {
 	const struct revshell_event *ev;
@@ -173,24 +137,68 @@ struct making {
 	const struct ruleset *rs;
 	unsigned int bit;
 	const struct event_host *host;
+	struct line line;
+	char exe[REVSHELL_PATH_INLINE * sizeof(EVENT_REPLACEMENT)];
 };
+
+/* The facts that Tetragon's events do not have, in keys of their own. */
+static void put_added(struct making *m)
+{
+	const struct revshell_event *ev = m->ev;
+	const struct ruleset *rs = m->rs;
+	const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[m->bit];
+	const struct policy_selector *s = selector_of(rs, sel);
+	enum event_verdict verdict = event_get_verdict(ev, rs, m->bit);
+	const char *via = ev->via < REVSHELL_VIA_MAX ? via_names[ev->via] : NULL;
+	bool enforce = rs->effective[sel->policy].mode == POLICY_MODE_ENFORCE;
+	struct line *l = &m->line;
+	char buf[24];
+
+	line_string(l, "verdict", event_verdict_name(verdict));
+	if (ev->error && (verdict == EVENT_DENIED || verdict == EVENT_KILLED))
+		line_string(l, "errno", event_errno_name(ev->error, buf));
+	line_string(l, "policy_mode", enforce ? "enforce" : "monitor");
+	line_string(l, "mode", ev->mode == REVSHELL_MODE_ENFORCE ? "enforce" : "monitor");
+	line_number(l, "generation", ev->generation);
+	line_string(l, "hook", ruleset_hook_name(ev->hook));
+	line_integer(l, "gid", ev->gid);
+	line_number(l, "cgroup_id", ev->cgroup_id);
+	if (rs->hooks[ev->hook].cfg.predicates) { /* for explain: they settle what is not shown */
+		snprintf(buf, sizeof(buf), "0x%llx", (unsigned long long)ev->predicates);
+		line_string(l, "predicates", buf);
+	}
+	if (via)
+		line_string(l, "via", via);
+	line_integer(l, "selector", sel->selector);
+	if (s->label)
+		line_text(l, "selector_label", s->label);
+	if (m->host->last_number)
+		line_integer(l, "number", (int64_t)*m->host->last_number + 1);
+}
+
+static void put_process(struct making *m, const struct revshell_event *ev)
+{
+	int64_t offset = m->host->boot_offset_ns;
+	const char *node = m->host->node;
+
+	m->exe[event_clean(ev->exe.path, event_exe_length(&ev->exe), m->exe)] = '\0';
+	event_put_process(&m->line, "process", ev, offset, node);
+	if (ev->parent_pid)
+		event_put_parent(&m->line, ev, offset, node);
+}
 
 /*
  * Where the policy tracks sockets, the process of an event is the one that created the socket; the
  * caller is told in a key of its own.
  */
-static void put_processes(json_t *body, const struct making *m, bool track_sock, bool *oom)
+static void put_processes(struct making *m, bool track_sock)
 {
 	const struct revshell_owner *owner = m->more && track_sock ? &m->more->owner : NULL;
-	int64_t offset = m->host->boot_offset_ns;
 	const struct revshell_event *ev = m->ev;
-	const char *node = m->host->node;
 	struct revshell_event creator;
 
 	if (!owner || !owner->pid) {
-		event_put(body, "process", event_process(ev, offset, node), oom);
-		if (ev->parent_pid)
-			event_put(body, "parent", event_parent(ev, offset, node), oom);
+		put_process(m, ev);
 		return;
 	}
 	if (owner->pid == ev->pid && owner->start_ns == ev->start_ns) {
@@ -215,15 +223,12 @@ static void put_processes(json_t *body, const struct making *m, bool track_sock,
 	creator.uid = owner->uid;
 	creator.loginuid = owner->loginuid;
 	creator.start_ns = owner->start_ns;
-	event_put(body, "process", event_process(&creator, offset, node), oom);
-	if (creator.parent_pid)
-		event_put(body, "parent", event_parent(&creator, offset, node), oom);
-	event_put(body, "current", event_process(ev, offset, node), oom);
+	put_process(m, &creator);
+	event_put_process(&m->line, "current", ev, m->host->boot_offset_ns, m->host->node);
 }
 
 /* The call stacks that the selector asks for. */
-static void put_stacks(json_t *body, const struct making *m, const struct policy_selector *s,
-		       bool *oom)
+static void put_stacks(struct making *m, const struct policy_selector *s)
 {
 	bool kernel = false, user = false;
 
@@ -232,95 +237,78 @@ static void put_stacks(json_t *body, const struct making *m, const struct policy
 		user = user || s->actions[i].user_stack;
 	}
 	if (kernel && m->more)
-		event_put(body, "kernel_stack_trace", event_kernel_stack(m->more, m->host->symbols),
-			  oom);
+		event_put_kernel_stack(&m->line, m->more, m->host->symbols);
 	if (user && m->more)
-		event_put(body, "user_stack_trace", event_user_stack(m->more), oom);
+		event_put_user_stack(&m->line, m->more);
 }
 
-static json_t *body_of(const struct making *m)
+static void put_body(struct making *m)
 {
 	const struct ruleset_selector *sel = &m->rs->hooks[m->ev->hook].selectors[m->bit];
 	const struct policy *p = m->rs->policies.policies[sel->policy];
 	const struct policy_entry *e = &p->entries[sel->entry];
 	const struct policy_selector *s = selector_of(m->rs, sel);
-	json_t *body = json_object();
-	bool oom = !body;
+	struct line *l = &m->line;
 
-	if (!body)
-		return NULL;
-	put_processes(body, m, m->rs->effective[sel->policy].track_sock, &oom);
-	event_put_text(body, "function_name", e->call->name, &oom);
+	line_open(l, e->section == SECTION_LSMHOOKS ? "process_lsm" : "process_kprobe", '{');
+	put_processes(m, m->rs->effective[sel->policy].track_sock);
+	line_text(l, "function_name", e->call->name);
 	if (e->n_args)
-		event_put(body, "args", event_args(m->ev, e), &oom);
+		event_put_args(l, m->ev, e);
 	if (e->return_arg.type == ARG_SOCK)
-		event_put(body, "return", event_return(m->ev, e), &oom);
-	event_put(body, "action", action_of(s->actions, s->n_actions), &oom);
-	put_stacks(body, m, s, &oom);
+		event_put_return(l, m->ev, e);
+	put_action(l, "action", s->actions, s->n_actions);
+	put_stacks(m, s);
 	if (e->section != SECTION_LSMHOOKS)
-		event_put(body, "return_action", action_of(s->return_actions, s->n_return_actions),
-			  &oom);
-	event_put_text(body, "policy_name", p->name, &oom);
+		put_action(l, "return_action", s->return_actions, s->n_return_actions);
+	line_text(l, "policy_name", p->name);
 	if (e->message)
-		event_put_text(body, "message", e->message, &oom);
+		line_text(l, "message", e->message);
 	if (e->n_tags)
-		event_put(body, "tags", tags_of(e), &oom);
-	put_added(body, m->ev, m->rs, m->bit, &oom);
-	if (oom) {
-		json_decref(body);
-		return NULL;
-	}
-	return body;
+		put_tags(l, e);
+	put_added(m);
+	line_close(l, '}');
 }
 
-static json_t *event_of(const struct making *m)
+static int make_event(struct making *m)
 {
-	const struct ruleset_selector *sel = &m->rs->hooks[m->ev->hook].selectors[m->bit];
-	const struct policy_entry *e = &m->rs->policies.policies[sel->policy]->entries[sel->entry];
-	json_t *event = json_object();
-	bool oom = !event;
+	struct line *l = &m->line;
 
-	if (!event)
-		return NULL;
-	event_put(event, e->section == SECTION_LSMHOOKS ? "process_lsm" : "process_kprobe",
-		  body_of(m), &oom);
-	event_put_text(event, "node_name", m->host->node, &oom);
-	event_put(event, "time", event_boot_time(m->ev->time_ns, m->host->boot_offset_ns), &oom);
-	if (oom) {
-		json_decref(event);
-		return NULL;
-	}
-	return event;
+	l->len = 0;
+	line_open(l, NULL, '{');
+	put_body(m);
+	line_text(l, "node_name", m->host->node);
+	event_put_time(l, "time", m->ev->time_ns, m->host->boot_offset_ns);
+	line_close(l, '}');
+	return line_finish(l);
 }
 
 int event_expand(const struct revshell_event *ev, size_t size, const struct ruleset *rs,
 		 const struct event_host *host, event_want_fn want, event_fn fn, void *userdata)
 {
-	struct making m = {.ev = ev, .rs = rs, .host = host};
+	struct making m; /* its buffers are filled as they are used */
 	int n = 0, err;
 
 	err = event_validate(ev, size, rs);
-	if (err < 0)
-		return err;
-	if (size >= sizeof(*m.more))
-		m.more = (const struct revshell_event_more *)ev;
-	for (unsigned int w = 0; w < ev->n_words; w++)
-		for (__u64 left = ev->match[w]; left; left &= left - 1) {
-			unsigned int bit = w * 64 + (unsigned int)__builtin_ctzll(left);
-			const struct ruleset_selector *sel = &rs->hooks[ev->hook].selectors[bit];
-			json_t *event;
+	m.ev = ev;
+	m.more = size >= sizeof(*m.more) ? (const struct revshell_event_more *)ev : NULL;
+	m.rs = rs;
+	m.host = host;
+	m.line = (struct line){};
+	for (unsigned int w = 0; err >= 0 && w < ev->n_words; w++)
+		for (__u64 left = ev->match[w]; err >= 0 && left; left &= left - 1) {
+			const struct ruleset_selector *sel;
 
+			m.bit = w * 64 + (unsigned int)__builtin_ctzll(left);
+			sel = &rs->hooks[ev->hook].selectors[m.bit];
 			if (want && !want(sel, userdata))
 				continue;
-			m.bit = bit;
-			event = event_of(&m);
-			if (!event)
-				return -ENOMEM;
-			err = fn(event, sel, userdata);
-			json_decref(event);
-			if (err < 0)
-				return err;
+			err = make_event(&m);
+			if (err >= 0)
+				err = fn(&(struct event_line){m.line.text, m.line.len, m.exe}, sel,
+					 userdata);
 			n++;
 		}
-	return n;
+	line_done(&m.line);
+	return err < 0 ? err : n;
 }

@@ -33,6 +33,15 @@ struct event_host {
 	int64_t boot_offset_ns;	 /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
 	const char *node;	 /* host name */
 	struct symbols *symbols; /* for call stacks, or NULL */
+	/* of the event before, by which explain finds them; NULL: they are not numbered */
+	const uint64_t *last_number;
+};
+
+/* An event as one line of JSON in Tetragon's encoding, plus this project's keys. */
+struct event_line {
+	const char *text;
+	size_t len;
+	const char *exe; /* as the process's binary; "" if it has none */
 };
 
 /*
@@ -40,9 +49,11 @@ struct event_host {
  * for each with the event in Tetragon's encoding plus this project's added keys (verdict,
  * policy_mode, ...). size, in bytes, tells whether ev is a struct revshell_event_more.
  * Records whose fields contradict the rule set (bits beyond its selectors, lengths beyond their
- * arrays) are refused with -EBADMSG. want may be NULL. Returns the number of events or -errno.
+ * arrays) are refused with -EBADMSG. want may be NULL. The event is valid during the call. Returns
+ * the number of events or -errno.
  */
-typedef int (*event_fn)(json_t *event, const struct ruleset_selector *sel, void *userdata);
+typedef int (*event_fn)(const struct event_line *event, const struct ruleset_selector *sel,
+			void *userdata);
 
 /* Asked for each selector beforehand, on a valid record; false: no event is made of it. */
 typedef bool (*event_want_fn)(const struct ruleset_selector *sel, void *userdata);
@@ -55,7 +66,7 @@ enum event_verdict event_get_verdict(const struct revshell_event *ev, const stru
 				     unsigned int selector);
 
 /*
- * Formats an event made by event_expand (or one read back from JSON). EVENT_JSON and
+ * Formats an event that event_expand made, read back from its JSON. EVENT_JSON and
  * EVENT_TETRAGON give one line without newline; color is for EVENT_COMPACT. New string or NULL.
  */
 char *event_format(const json_t *event, enum event_format format, bool color);

@@ -2,35 +2,32 @@
 /* The last events, kept in memory up to a bound, and the filter that picks among them. */
 #include <string.h>
 
-#include "event.h"
-#include "event-json.h"
 #include "history.h"
 
-int event_record_new(const json_t *event, const char *policy, const char *verdict,
+int event_record_new(const struct event_line *event, const char *policy, const char *verdict,
 		     struct event_record **ret_record)
 {
-	_cleanup_(event_record_freep) struct event_record *rec = calloc(1, sizeof(*rec));
+	size_t policy_size = strlen(policy) + 1, exe_size = strlen(event->exe) + 1;
+	struct event_record *rec = malloc(sizeof(*rec) + event->len + 1 + policy_size + exe_size);
+	char *policy_copy, *exe_copy;
 
 	if (!rec)
 		return -ENOMEM;
-	rec->text = event_format(event, EVENT_TETRAGON, false);
-	rec->policy = strdup(policy);
-	rec->exe = strdup(event_member(json_object_get(event_body(event), "process"), "binary"));
-	if (!rec->text || !rec->policy || !rec->exe)
-		return -ENOMEM;
-	rec->len = strlen(rec->text);
-	rec->verdict = verdict;
-	*ret_record = TAKE_PTR(rec);
+	policy_copy = rec->text + event->len + 1;
+	exe_copy = policy_copy + policy_size;
+	*rec = (struct event_record){
+		.len = event->len,
+		.policy = memcpy(policy_copy, policy, policy_size),
+		.exe = memcpy(exe_copy, event->exe, exe_size),
+		.verdict = verdict,
+	};
+	memcpy(rec->text, event->text, event->len + 1);
+	*ret_record = rec;
 	return 0;
 }
 
 void event_record_free(struct event_record *rec)
 {
-	if (!rec)
-		return;
-	free(rec->text);
-	free(rec->policy);
-	free(rec->exe);
 	free(rec);
 }
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <jansson.h>
 
+#include "event.h"
 #include "macro.h"
 
 #define HISTORY_MAX_EVENTS 1000U
@@ -15,15 +15,15 @@
 /* One expanded event. Numbers count from 1 since the daemon started and never repeat. */
 struct event_record {
 	uint64_t number;
-	char *text; /* one line of JSON in Tetragon's encoding, no newline */
 	size_t len;
-	char *policy;
-	char *exe;	     /* as the event's process.binary; "" if it has none */
+	const char *policy;
+	const char *exe;     /* as the event's process.binary; "" if it has none */
 	const char *verdict; /* static, "would-deny" */
+	char text[]; /* one line of JSON in Tetragon's encoding, no newline; then the others */
 };
 
 /* Copies what is needed out of event. verdict must be static. Returns 0 or -ENOMEM. */
-int event_record_new(const json_t *event, const char *policy, const char *verdict,
+int event_record_new(const struct event_line *event, const char *policy, const char *verdict,
 		     struct event_record **ret_record);
 void event_record_free(struct event_record *rec);
 DEFINE_CLEANUP(struct event_record *, event_record_free)

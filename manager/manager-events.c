@@ -102,32 +102,22 @@ static bool on_match(const struct ruleset_selector *sel, void *userdata)
 	return false;
 }
 
-/* By which explain finds it; the history numbers it next. An event without is none the worse. */
-static void put_number(json_t *event, uint64_t number)
-{
-	const char *key;
-	json_t *body;
-
-	json_object_foreach(event, key, body) if (json_is_object(body))
-		json_object_set_new(body, "number", json_integer((json_int_t)number));
-}
-
-static int on_expanded(json_t *event, const struct ruleset_selector *sel, void *userdata)
+static int on_expanded(const struct event_line *event, const struct ruleset_selector *sel,
+		       void *userdata)
 {
 	struct expansion *x = userdata;
 	struct manager *m = x->manager;
 	const struct ruleset *rs = x->generation->rs;
-	_cleanup_(event_record_freep) struct event_record *rec = NULL;
+	struct event_record *rec;
 
-	put_number(event, m->history.last + 1);
 	if (event_record_new(event, rs->policies.policies[sel->policy]->name,
 			     event_verdict_name(verdict_of(x, sel)), &rec) < 0) {
 		m->events_lost++;
 		return 0;
 	}
 	stream_send(&m->streams, rec);
-	sink_send(m->sinks, event, rec);
-	history_push(&m->history, TAKE_PTR(rec));
+	sink_send(m->sinks, rec);
+	history_push(&m->history, rec);
 	return 0;
 }
 
@@ -149,7 +139,8 @@ static void tell_record(struct manager *m, const struct revshell_event *ev, size
 	if (!x.generation) {
 		m->events_stale++;
 	} else {
-		const struct event_host host = {boot_offset_ns(m), m->node, m->symbols};
+		const struct event_host host = {boot_offset_ns(m), m->node, m->symbols,
+						&m->history.last};
 
 		r = event_expand(ev, size, x.generation->rs, &host, on_match, on_expanded, &x);
 		if (r == -EBADMSG)

@@ -130,7 +130,7 @@ static int file_rotate(struct sink_file *f)
 /* Whole lines only: what a full disk took of one is taken back. */
 static int file_write(struct sink_file *f, const struct event_record *rec)
 {
-	struct iovec iov[] = {{rec->text, rec->len}, {(char *)"\n", 1}};
+	struct iovec iov[] = {{(char *)rec->text, rec->len}, {(char *)"\n", 1}};
 	size_t size = rec->len + 1;
 	ssize_t n;
 
@@ -169,7 +169,7 @@ static int file_put(struct sink_file *f, const struct event_record *rec, const c
 	return file_write(f, rec);
 }
 
-static void file_event(struct sink *s, const json_t *event, const struct event_record *rec)
+static void file_event(struct sink *s, const struct event_record *rec)
 {
 	struct sink_file *f = to_file(s);
 	const char *what;

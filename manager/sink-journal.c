@@ -218,7 +218,7 @@ static char *format_message(const json_t *body, const char *word, const char *de
 	return text;
 }
 
-static void write_record(struct sink_journal *j, size_t verdict, const json_t *event)
+static void write_event(struct sink_journal *j, size_t verdict, const json_t *event)
 {
 	_cleanup_free_ char *source = NULL, *destination = NULL, *message = NULL;
 	_cleanup_(fields_done) struct fields f = {};
@@ -238,6 +238,18 @@ static void write_record(struct sink_journal *j, size_t verdict, const json_t *e
 	fields_add_member(&f, "REVSHELL_PROTOCOL", sock, "protocol");
 	log_fields(j->log, verdicts[verdict].level, (const char *const *)f.strings, "%s",
 		   message ? message : "out of memory");
+}
+
+/* The few that are written are read back from their text. */
+static void write_record(struct sink_journal *j, size_t verdict, const struct event_record *rec)
+{
+	json_t *event = json_loadb(rec->text, rec->len, 0, NULL);
+
+	if (event)
+		write_event(j, verdict, event);
+	else
+		j->left_out++;
+	json_decref(event);
 }
 
 static int64_t now_sec(void)
@@ -336,7 +348,7 @@ static bool may_write(struct sink_journal *j, const char *policy)
 	return false;
 }
 
-static void journal_event(struct sink *s, const json_t *event, const struct event_record *rec)
+static void journal_event(struct sink *s, const struct event_record *rec)
 {
 	struct sink_journal *j = (struct sink_journal *)s;
 	size_t v = 0;
@@ -349,7 +361,7 @@ static void journal_event(struct sink *s, const json_t *event, const struct even
 	if (j->events == SINK_JOURNAL_VERDICTS && v + 1 == ARRAY_SIZE(verdicts))
 		return;
 	if (may_write(j, rec->policy))
-		write_record(j, v, event);
+		write_record(j, v, rec);
 }
 
 static void journal_free(struct sink *s)

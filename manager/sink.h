@@ -3,7 +3,6 @@
 #pragma once
 
 #include <stdint.h>
-#include <jansson.h>
 
 #include <systemd/sd-event.h>
 
@@ -21,8 +20,8 @@ struct sink {
 };
 
 struct sink_ops {
-	/* One event in Tetragon's encoding; rec holds its text. NULL: events are not asked for. */
-	void (*event)(struct sink *s, const json_t *event, const struct event_record *rec);
+	/* NULL: events are not asked for. */
+	void (*event)(struct sink *s, const struct event_record *rec);
 	/* Files may have been moved away. NULL: there is none. */
 	void (*reopen)(struct sink *s);
 	void (*free)(struct sink *s);
@@ -71,11 +70,11 @@ struct manager;
 int sink_metrics_new(sd_event *event, const struct log *log, const struct sink_config *config,
 		     const struct manager *m, struct sink **ret_sink);
 
-static inline void sink_send(struct sink *list, const json_t *event, const struct event_record *rec)
+static inline void sink_send(struct sink *list, const struct event_record *rec)
 {
 	for (struct sink *s = list; s; s = s->next)
 		if (s->ops->event)
-			s->ops->event(s, event, rec);
+			s->ops->event(s, rec);
 }
 
 static inline void sink_reopen(struct sink *list)

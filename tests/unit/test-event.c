@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "event.h"
+#include "event-json.h"
 #include "policy-helpers.h"
 
 #define OFFSET 1700000000000000000LL
@@ -162,12 +163,21 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int keep(json_t *event, const struct ruleset_selector *sel, void *userdata)
+/* The text is what a JSON library would have written. */
+static int keep(const struct event_line *event, const struct ruleset_selector *sel, void *userdata)
 {
 	struct fixture *f = userdata;
+	_cleanup_free_ char *line = NULL;
+	const char *exe;
 
 	json_decref(f->event);
-	f->event = json_incref(event);
+	f->event = json_loadb(event->text, event->len, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(f->event);
+	line = event_format(f->event, EVENT_TETRAGON, false);
+	assert_string_equal(event->text, line);
+	exe = json_string_value(
+		json_object_get(json_object_get(event_body(f->event), "process"), "binary"));
+	assert_string_equal(event->exe, exe);
 	f->n++;
 	return 0;
 }
@@ -519,7 +529,7 @@ static void test_verdicts(void **state)
 	assert_string_equal(event_verdict_name(EVENT_WOULD_DENY), "would-deny");
 }
 
-static int stop(json_t *event, const struct ruleset_selector *sel, void *userdata)
+static int stop(const struct event_line *event, const struct ruleset_selector *sel, void *userdata)
 {
 	return -ECANCELED;
 }

@@ -110,10 +110,14 @@ static void send_event(struct sink *s, const char *policy, const char *verdict, 
 {
 	_cleanup_(event_record_freep) struct event_record *rec = NULL;
 	json_t *event = make_event(verdict, exe);
+	_cleanup_free_ char *text = event_format(event, EVENT_TETRAGON, false);
 
-	assert_int_equal(event_record_new(event, policy, verdict, &rec), 0);
-	sink_send(s, event, rec);
 	json_decref(event);
+	assert_non_null(text);
+	assert_int_equal(event_record_new(&(struct event_line){text, strlen(text), exe}, policy,
+					  verdict, &rec),
+			 0);
+	sink_send(s, rec);
 }
 
 struct fixture {
