@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Records that were taken out of the kernel's ring and are not told yet. */
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "event-queue.h"
 #include "macro.h"
 
-/* Large enough to be given back to the kernel when it is freed; the rest is the allocator's. */
-#define CHUNK_BYTES ((128U << 10) - 32)
+/* Of memory that goes back to the kernel at once, and leaves no holes in the heap. */
+#define CHUNK_BYTES (128U << 10)
 #define MAX_CHUNKS  (EVENT_QUEUE_MAX_BYTES / CHUNK_BYTES)
 
 /* An empty queue keeps a chunk of which no more than that was used. */
@@ -96,10 +96,11 @@ bool event_queue_reserve(struct event_queue *q)
 
 	if (q->last && DATA_BYTES - q->last->end >= MAX_BYTES)
 		return true;
-	c = q->n_chunks < MAX_CHUNKS ? malloc(CHUNK_BYTES) : NULL;
-	if (!c)
+	if (q->n_chunks == MAX_CHUNKS)
 		return false;
-	*c = (struct event_chunk){};
+	c = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c == MAP_FAILED)
+		return false;
 	if (q->last)
 		q->last->next = c;
 	else
@@ -131,7 +132,7 @@ static void free_first(struct event_queue *q)
 	if (!q->first)
 		q->last = NULL;
 	q->n_chunks--;
-	free(c);
+	(void)munmap(c, CHUNK_BYTES);
 }
 
 /* Nothing of the first chunk is left. */

@@ -14,7 +14,7 @@
  * While records wait to be told, the ring is looked after each time that so many were. It holds
  * some 600, which two processors fill in a few milliseconds.
  */
-#define TOLD_BETWEEN 16U
+#define TOLD_BETWEEN 8U
 
 /* Looks in a row; what comes as fast as it is taken waits until some are told. */
 #define MAX_LOOKS    16U
