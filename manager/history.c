@@ -16,6 +16,7 @@ int event_record_new(const struct event_line *event, const char *policy, const c
 	policy_copy = rec->text + event->len + 1;
 	exe_copy = policy_copy + policy_size;
 	*rec = (struct event_record){
+		.refs = 1,
 		.len = event->len,
 		.policy = memcpy(policy_copy, policy, policy_size),
 		.exe = memcpy(exe_copy, event->exe, exe_size),
@@ -26,9 +27,16 @@ int event_record_new(const struct event_line *event, const char *policy, const c
 	return 0;
 }
 
+struct event_record *event_record_ref(struct event_record *rec)
+{
+	rec->refs++;
+	return rec;
+}
+
 void event_record_free(struct event_record *rec)
 {
-	free(rec);
+	if (rec && --rec->refs == 0)
+		free(rec);
 }
 
 static bool member_matches(const char *wanted, const char *is)

@@ -14,6 +14,7 @@
 
 /* One expanded event. Numbers count from 1 since the daemon started and never repeat. */
 struct event_record {
+	unsigned int refs;
 	uint64_t number;
 	size_t len;
 	const char *policy;
@@ -25,6 +26,9 @@ struct event_record {
 /* Copies what is needed out of event. verdict must be static. Returns 0 or -ENOMEM. */
 int event_record_new(const struct event_line *event, const char *policy, const char *verdict,
 		     struct event_record **ret_record);
+struct event_record *event_record_ref(struct event_record *rec);
+
+/* Drops a reference; the last one frees it. */
 void event_record_free(struct event_record *rec);
 DEFINE_CLEANUP(struct event_record *, event_record_free)
 

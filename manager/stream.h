@@ -15,8 +15,9 @@
 struct stream_subscriber;
 
 /*
- * All subscribers. One that does not read loses events, never the daemon's time: what does not
- * fit its socket is counted, and told as {"drops":N} before the next event that fits.
+ * All subscribers. One that does not read loses events, never the daemon's time: what does not fit
+ * its socket waits, up to a bound; what is beyond that is counted, and told as {"drops":N} before
+ * the next event that fits.
  */
 struct stream_set {
 	sd_event *event;
@@ -37,4 +38,5 @@ void stream_set_done(struct stream_set *s);
  */
 int stream_open(struct stream_set *s, struct event_filter *f, int *ret_fd);
 
-void stream_send(struct stream_set *s, const struct event_record *rec);
+/* May keep a reference. */
+void stream_send(struct stream_set *s, struct event_record *rec);

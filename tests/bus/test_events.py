@@ -232,6 +232,18 @@ class Follow(EventTest):
         self.fake_events(1, match=TWO)
         self.assertIn("two", f.stdout.readline())
 
+    def test_subscriber_that_is_late(self):
+        late = self.follow("-o", "tetragon")
+        late.send_signal(signal.SIGSTOP)
+        self.fake_events(1000, match=ONE)
+        self.seen(1000)
+        self.assertEqual(self.stat("subscriber-drops"), 0)
+        late.send_signal(signal.SIGCONT)
+        self.fake_events(1, match=TWO)
+        numbers = [json.loads(late.stdout.readline())["process_kprobe"]["number"]
+                   for _ in range(1001)]
+        self.assertEqual(numbers, list(range(1, 1002)))
+
     def test_subscriber_that_never_reads(self):
         n = 5000
         slow = self.follow("-o", "json")

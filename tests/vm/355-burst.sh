@@ -5,7 +5,7 @@
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 
-N=10000
+N=4000
 marker_policy
 
 # stats NAME...: these counters, now.
