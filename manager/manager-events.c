@@ -235,14 +235,16 @@ static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *user
 	return have_turn(userdata);
 }
 
-static int on_backlog(sd_event_source *source, void *userdata)
+static int on_backlog(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	return have_turn(userdata);
 }
 
 int manager_listen(struct manager *m, int fd)
 {
-	int r = sd_event_add_defer(m->event, &m->backlog_source, on_backlog, m);
+	/* always due; a deferred source would be, too, but before everything else */
+	int r = sd_event_add_time(m->event, &m->backlog_source, CLOCK_MONOTONIC, 0, 1, on_backlog,
+				  m);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(m->backlog_source, SD_EVENT_OFF);
