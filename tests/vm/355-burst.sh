@@ -46,8 +46,9 @@ lost=$((full - lost_before))
 printf '# told %d, lost %d\n' "$seen" "$lost"
 check_equal 'told and lost are as many as were made' "$N" $((seen + lost))
 check_equal 'none waits any more' 0 "$waiting"
-check 'most are told, which the ring could not hold' test "$seen" -gt $((N / 2))
-check_equal 'the file has what was told, in order' "$(seq "$seen")" "$(numbers)"
+# which has room for 600; a processor that has no turn for long, as in an emulator, leaves some of the rest out
+check 'more are told than the ring could hold' test "$seen" -gt 1500
+check 'the file has what was told, in order' cmp <(seq "$seen") <(numbers)
 
 burst &
 storm=$!
