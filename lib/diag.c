@@ -129,6 +129,22 @@ void diag_move(struct diag *d, struct diag *src)
 	*src = (struct diag){};
 }
 
+void diag_copy(struct diag *d, const struct diag *src)
+{
+	size_t n_errors = d->n_errors + src->n_errors, n_warnings = d->n_warnings + src->n_warnings;
+
+	for (size_t i = 0; i < src->n_items; i++) {
+		const struct diag_item *item = &src->items[i];
+
+		diag_add(d, item->severity, (struct diag_pos){item->file, item->line, item->column},
+			 item->code, "%s", item->message);
+	}
+	/* those without room are counted too */
+	d->n_errors = n_errors;
+	d->n_warnings = n_warnings;
+	d->oom = d->oom || src->oom;
+}
+
 /* What could move the cursor, end the line or turn the reading direction of a terminal. */
 static bool utf8_is_control(const unsigned char *s, size_t n)
 {

@@ -52,6 +52,9 @@ void diag_add(struct diag *d, enum diag_severity severity, struct diag_pos pos, 
 /* Moves all items of src to the end of d; src is left empty. */
 void diag_move(struct diag *d, struct diag *src);
 
+/* Adds all items of src to the end of d. */
+void diag_copy(struct diag *d, const struct diag *src);
+
 /* "FILE:LINE:COLUMN: error: message" in a new string, or NULL. Control characters are escaped. */
 char *diag_format(const struct diag_item *item);
 

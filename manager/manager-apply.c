@@ -12,7 +12,7 @@
 
 /* A policy of the set that a transaction makes. Policies are lent by the current set or by puts. */
 struct item {
-	const struct policy *policy;
+	struct policy *policy;
 	const char *file; /* base name */
 	ssize_t dir;	  /* of the file in force, or -1 for a policy that is new */
 	size_t order;	  /* within the file */
@@ -179,7 +179,7 @@ static int take_current(struct work *w)
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < current->n; i++) {
-		const struct policy *p = current->policies[i];
+		struct policy *p = current->policies[i];
 		const char *slash = strrchr(p->origin, '/');
 
 		r = add_item(w, (struct item){
@@ -225,7 +225,7 @@ static int new_file_name(struct work *w, const char *id, const char **ret_name)
 	return 0;
 }
 
-static int put_policy(struct work *w, const struct policy *p)
+static int put_policy(struct work *w, struct policy *p)
 {
 	struct item *item = find_item(w, p->name);
 	const char *file;
@@ -415,9 +415,13 @@ static int build_set(struct work *w, struct policy_set *set)
 		const struct item *item = &w->items[i];
 		_cleanup_free_ char *origin = NULL;
 		const char *source = item->policy->source;
-		size_t dir = file_is_planned(w, item->file) ? w->dir : (size_t)item->dir;
+		bool planned = file_is_planned(w, item->file);
+		size_t dir = planned ? w->dir : (size_t)item->dir;
 
 		if (item->removed)
+			continue;
+		r = planned ? 0 : policy_share(item->policy, w->d, set);
+		if (r != 0)
 			continue;
 		if (asprintf(&origin, "%s/%s", w->m->dirs[dir], item->file) < 0) {
 			origin = NULL;

@@ -162,7 +162,8 @@ static bool set_is_empty_here(const struct manager *m)
 
 int manager_read_policies(struct manager *m, struct diag *d, struct policy_set *ret_set)
 {
-	const struct policy_options opts = {};
+	const struct manager_generation *g = manager_current(m);
+	const struct policy_options opts = {.known = g ? &g->rs->policies : NULL};
 	struct policy_set set = {};
 	int r;
 
@@ -212,11 +213,19 @@ int manager_set_backend(struct manager *m, struct backend *b)
 	return backend_each_override(b, take_override, m);
 }
 
-static int find_in(const struct ruleset *rs, const char *name)
+/* hint: about where it stands. */
+static int find_in(const struct ruleset *rs, const char *name, size_t hint)
 {
-	for (size_t i = 0; i < rs->policies.n; i++)
+	size_t n = rs->policies.n, first = MIN(hint, n);
+
+	/* one more or one less before it */
+	first -= first > 0;
+	for (size_t k = 0; k < n; k++) {
+		size_t i = first + k < n ? first + k : first + k - n;
+
 		if (strcmp(rs->policies.policies[i]->name, name) == 0)
 			return (int)i;
+	}
 	return -ENOENT;
 }
 
@@ -224,12 +233,17 @@ ssize_t manager_find_policy(const struct manager *m, const char *name)
 {
 	const struct manager_generation *g = manager_current(m);
 
-	return g ? find_in(g->rs, name) : -ENOENT;
+	return g ? find_in(g->rs, name, 0) : -ENOENT;
+}
+
+static bool same_text(const struct policy *a, const struct policy *b)
+{
+	return a == b || strcmp(a->source, b->source) == 0;
 }
 
 static bool policy_differs(const struct ruleset *a, size_t i, const struct ruleset *b, size_t j)
 {
-	return strcmp(a->policies.policies[i]->source, b->policies.policies[j]->source) != 0 ||
+	return !same_text(a->policies.policies[i], b->policies.policies[j]) ||
 	       a->effective[i].mode != b->effective[j].mode ||
 	       a->effective[i].degraded != b->effective[j].degraded ||
 	       a->effective[i].enabled != b->effective[j].enabled;
@@ -259,7 +273,7 @@ static int diff_rulesets(const struct ruleset *old, const struct ruleset *new,
 	}
 	for (size_t i = 0; i < n_new; i++) {
 		const char *name = new->policies.policies[i]->name;
-		int j = old ? find_in(old, name) : -ENOENT;
+		int j = old ? find_in(old, name, i) : -ENOENT;
 
 		if (j < 0)
 			diff.added[diff.n_added++] = name;
@@ -267,7 +281,7 @@ static int diff_rulesets(const struct ruleset *old, const struct ruleset *new,
 			diff.changed[diff.n_changed++] = name;
 	}
 	for (size_t i = 0; i < n_old; i++)
-		if (find_in(new, old->policies.policies[i]->name) < 0)
+		if (find_in(new, old->policies.policies[i]->name, i) < 0)
 			diff.removed[diff.n_removed++] = old->policies.policies[i]->name;
 	*ret_diff = diff;
 	return 0;
@@ -279,7 +293,7 @@ static void drop_stale_overrides(struct manager *m, const struct ruleset *rs)
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->n_overrides; i++) {
-		if (find_in(rs, m->overrides[i].name) >= 0)
+		if (find_in(rs, m->overrides[i].name, 0) >= 0)
 			m->overrides[n++] = m->overrides[i];
 		else {
 			backend_set_override(m->backend, m->overrides[i].name, -1);
@@ -295,7 +309,7 @@ static struct manager_counts *carry_counts(const struct manager_generation *old,
 	struct manager_counts *counts = calloc(rs->policies.n + 1, sizeof(*counts));
 
 	for (size_t i = 0; counts && old && i < rs->policies.n; i++) {
-		int j = find_in(old->rs, rs->policies.policies[i]->name);
+		int j = find_in(old->rs, rs->policies.policies[i]->name, i);
 
 		if (j >= 0)
 			counts[i] = old->counts[j];
@@ -316,9 +330,9 @@ static uint64_t *carry_times(const struct manager_generation *old, const struct 
 	uint64_t *times = calloc(rs->policies.n + 1, sizeof(*times));
 
 	for (size_t i = 0; times && i < rs->policies.n; i++) {
-		int j = old ? find_in(old->rs, rs->policies.policies[i]->name) : -ENOENT;
-		bool same = j >= 0 && strcmp(old->rs->policies.policies[j]->source,
-					     rs->policies.policies[i]->source) == 0;
+		int j = old ? find_in(old->rs, rs->policies.policies[i]->name, i) : -ENOENT;
+		bool same = j >= 0 &&
+			    same_text(old->rs->policies.policies[j], rs->policies.policies[i]);
 
 		times[i] = same ? old->loaded_usec[j] : now_usec();
 	}
@@ -330,9 +344,10 @@ static void drop_same_sources(struct policy_set *old, const struct ruleset *rs)
 {
 	for (size_t i = 0; i < old->n; i++) {
 		struct policy *p = old->policies[i];
-		int j = find_in(rs, p->name);
+		int j = find_in(rs, p->name, i);
 
-		if (j < 0 || strcmp(p->source, rs->policies.policies[j]->source) != 0)
+		if (j < 0 || p == rs->policies.policies[j] ||
+		    strcmp(p->source, rs->policies.policies[j]->source) != 0)
 			continue;
 		free(p->source);
 		p->source = NULL;
@@ -354,7 +369,7 @@ static void push_generation(struct manager *m, struct manager_generation *g)
 	*g = (struct manager_generation){};
 	/* the one before may have to be compiled anew, if files cannot be written */
 	for (size_t i = 1; i < m->n_generations; i++)
-		ruleset_shed(m->generations[i].rs, i == 1);
+		ruleset_shed(m->generations[i].rs, m->generations[i - 1].rs, i == 1);
 }
 
 struct ruleset_options manager_ruleset_options(const struct manager *m)

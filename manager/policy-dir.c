@@ -193,12 +193,15 @@ static int file_list_load(const struct file_list *l, const struct policy_options
 			  struct diag *d, struct policy_set *set)
 {
 	int err, failed = 0;
+	size_t known = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
 		_cleanup_free_ char *text = NULL;
 		size_t size;
 
 		err = policy_read_file(l->files[i].path, opts, d, &text, &size);
+		if (err == 0 && text)
+			err = policy_known_take(text, size, l->files[i].path, opts, &known, d, set);
 		if (err == 0 && text)
 			err = policy_parse_text(text, size, l->files[i].path, opts, d, set);
 		if (err == -ENOMEM)

@@ -277,6 +277,7 @@ static void add_user_name(struct policy_ctx *ctx, const struct yaml_node *node, 
 			  excerpt(text).s);
 		return;
 	}
+	ctx->policy->names_users = true;
 	err = name_to_id(text, group, &id);
 	if (err == -ENOMEM)
 		ctx->oom = true;

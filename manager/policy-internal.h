@@ -150,6 +150,17 @@ struct policy *policy_parse_document(const struct yaml_node *root, const char *o
 				     const struct policy_options *opts, size_t *n_values,
 				     struct diag *d, bool *ret_oom);
 
+/* policy-known.c */
+
+/*
+ * Appends what opts->known has of a file, if it would come out the same, with its warnings to d.
+ * Returns 1 if so, 0 if the text is to be read anew, or -ENOMEM. *next: where in known this file's
+ * policies may be; moved behind them.
+ */
+int policy_known_take(const char *text, size_t size, const char *origin,
+		      const struct policy_options *opts, size_t *next, struct diag *d,
+		      struct policy_set *set);
+
 /* policy.c */
 
 void policy_entry_done(struct policy_entry *e);
@@ -158,6 +169,7 @@ int policy_parse_text(const char *text, size_t size, const char *origin,
 		      const struct policy_options *opts, struct diag *d, struct policy_set *set);
 /* Reports every name that several policies of the set, counted from first, bear. */
 int policy_set_check_names(const struct policy_set *set, size_t first, struct diag *d);
+int policy_set_add(struct policy_set *set, struct policy *p);
 /* Moves all of src to the end of set; on -ENOMEM both are as they were. */
 int policy_set_append(struct policy_set *set, struct policy_set *src);
 /* Frees all but the first n policies. */

@@ -59,29 +59,46 @@ static void add_path(struct policy_ctx *ctx, struct diag_pos pos, char *text,
 	string->text = text;
 }
 
+/* For policy_known_take(). real is a text of values, or NULL. */
+static void remember(struct policy_ctx *ctx, const char *text, const char *real, int error)
+{
+	struct policy_lookup *lookup;
+
+	lookup = CTX_APPEND(ctx, ctx->policy->lookups, ctx->policy->n_lookups);
+	if (lookup)
+		*lookup = (struct policy_lookup){text, real, error};
+}
+
 /* Adds where text leads to, unless tree, which holds the texts of values, has that already. */
 static void path_resolve(struct policy_ctx *ctx, struct diag_pos pos, const char *text, void **tree,
 			 struct policy_values *values)
 {
 	_cleanup_free_ char *real = realpath(text, NULL);
+	int error = errno;
+	char *const *found;
 
 	if (!real) {
-		if (errno == ENOMEM)
+		if (error == ENOMEM)
 			ctx->oom = true;
-		else if (errno == ENOENT || errno == ENOTDIR)
+		else if (error == ENOENT || error == ENOTDIR)
 			diag_warning(ctx->d, pos, "missing-file", "\"%s\" does not exist here",
 				     excerpt(text).s);
 		else
 			diag_warning(ctx->d, pos, "missing-file", "\"%s\" cannot be looked up: %s",
-				     excerpt(text).s, strerror(errno));
+				     excerpt(text).s, strerror(error));
+		remember(ctx, text, NULL, error);
 		return;
 	}
-	if (strcmp(real, text) == 0 || tfind(real, tree, compare_texts))
+	found = tfind(real, tree, compare_texts);
+	if (found) {
+		remember(ctx, text, *found, 0);
 		return;
+	}
 	diag_warning(ctx->d, pos, "symlink", "\"%s\" is a symlink to %s: matching both",
 		     excerpt(text).s, real);
 	if (!tsearch(real, tree, compare_texts))
 		ctx->oom = true;
+	remember(ctx, text, real, 0);
 	add_path(ctx, pos, TAKE_PTR(real), values);
 }
 

@@ -77,6 +77,10 @@ void policy_free(struct policy *p)
 {
 	if (!p)
 		return;
+	if (p->n_shares > 0) {
+		p->n_shares--;
+		return;
+	}
 	for (size_t i = 0; i < p->n_entries; i++)
 		policy_entry_done(&p->entries[i]);
 	free(p->entries);
@@ -84,6 +88,8 @@ void policy_free(struct policy *p)
 	free(p->origin);
 	free(p->source);
 	free(p->description);
+	free(p->lookups);
+	diag_done(&p->warnings);
 	free(p);
 }
 
@@ -92,6 +98,10 @@ void policy_shed(struct policy *p, bool keep_source)
 	for (size_t i = 0; i < p->n_entries; i++)
 		for (size_t k = 0; k < p->entries[i].n_selectors; k++)
 			selector_shed(&p->entries[i].selectors[k]);
+	free(p->lookups);
+	p->lookups = NULL;
+	p->n_lookups = 0;
+	diag_done(&p->warnings);
 	if (keep_source)
 		return;
 	free(p->source);
@@ -104,6 +114,17 @@ void policy_set_done(struct policy_set *s)
 		policy_free(s->policies[i]);
 	free(s->policies);
 	*s = (struct policy_set){};
+}
+
+int policy_set_add(struct policy_set *set, struct policy *p)
+{
+	struct policy **policies = reallocarray(set->policies, set->n + 1, sizeof(*policies));
+
+	if (!policies)
+		return -ENOMEM;
+	set->policies = policies;
+	policies[set->n++] = p;
+	return 0;
 }
 
 int policy_set_append(struct policy_set *set, struct policy_set *src)
@@ -173,32 +194,29 @@ static int load_document(const struct yaml_file *f, size_t i, const char *text, 
 			 struct policy_set *set)
 {
 	_cleanup_(policy_freep) struct policy *p = NULL;
-	struct policy_set one = {};
+	struct diag found = {};
 	size_t offset, size;
 	bool oom = false;
 	int err;
 
-	p = policy_parse_document(f->documents[i], origin, opts, n_values, d, &oom);
-	if (!p)
+	p = policy_parse_document(f->documents[i], origin, opts, n_values, &found, &oom);
+	if (!p) {
+		diag_move(d, &found);
 		return oom ? -ENOMEM : -EINVAL;
-	yaml_document_text(f, i, &offset, &size);
-	p->source = malloc(size + 1);
-	one.policies = malloc(sizeof(*one.policies));
-	if (!p->source || !one.policies) {
-		free(one.policies);
-		return -ENOMEM;
 	}
+	p->warnings = found;
+	diag_copy(d, &p->warnings);
+	yaml_document_text(f, i, &offset, &size);
+	p->offset = offset;
+	p->source = malloc(size + 1);
+	if (!p->source)
+		return -ENOMEM;
 	memcpy(p->source, text + offset, size);
 	p->source[size] = '\0';
-	one.policies[0] = p;
-	one.n = 1;
-	err = policy_set_append(set, &one);
-	if (err < 0) {
-		free(one.policies);
-		return err;
-	}
-	p = NULL;
-	return 0;
+	err = policy_set_add(set, p);
+	if (err == 0)
+		p = NULL;
+	return err;
 }
 
 int policy_parse_text(const char *text, size_t size, const char *origin,

@@ -361,6 +361,20 @@ struct policy {
 	char *description; /* metadata.annotations "revshell.org/description", or NULL */
 	struct policy_entry *entries;
 	size_t n_entries;
+	/* What policy_known_take() goes by. */
+	size_t offset; /* of source in its file */
+	struct diag warnings;
+	struct policy_lookup *lookups;
+	size_t n_lookups;
+	bool names_users;      /* users or groups were looked up by name */
+	unsigned int n_shares; /* sets that hold it, besides the first */
+};
+
+/* Where a path of a policy led on this host. Strings are the filters'. */
+struct policy_lookup {
+	const char *text;
+	const char *real; /* NULL: nowhere, for this error */
+	int error;	  /* errno */
 };
 
 /* Numbers by their names in policies; -1 if unknown. */
@@ -372,6 +386,7 @@ int policy_cap_parse(const char *s);	  /* "CAP_NET_RAW", any case */
 /* The action Post with the shortest rateLimit; NULL where there is none, or a Post without one. */
 const struct policy_action *policy_selector_limit(const struct policy_selector *s);
 
+/* Once for each set that holds it. */
 void policy_free(struct policy *p);
 DEFINE_CLEANUP(struct policy *, policy_free)
 
@@ -386,9 +401,19 @@ struct policy_set {
 
 void policy_set_done(struct policy_set *s);
 
+/*
+ * Appends a policy of another set to set as well, with its warnings to d, if the host would have it
+ * read as before. Returns 1 if so, 0 or -ENOMEM.
+ */
+int policy_share(struct policy *p, struct diag *d, struct policy_set *set);
+
 struct policy_options {
 	bool tetragon; /* also warn about what Tetragon would refuse */
 	bool offline;  /* do not look at the host's files and users */
+	/* Read before with these options. policy_load_dirs() shares those that would come out the
+	 * same: of the same file with the same text, and what it names still leads to where it
+	 * did. */
+	const struct policy_set *known;
 };
 
 /* Decimal digits alone, up to max; false, and ret_value untouched, if s is something else. */

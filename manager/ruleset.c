@@ -121,11 +121,26 @@ static void tables_done(struct ruleset *rs)
 	rs->n_rows = rs->n_pages = rs->n_nodes = 0;
 }
 
-void ruleset_shed(struct ruleset *rs, bool keep_sources)
+/* hint: about where it stands. */
+static bool holds_policy(const struct ruleset *rs, const struct policy *p, size_t hint)
+{
+	if (hint < rs->policies.n && rs->policies.policies[hint] == p)
+		return true;
+	for (size_t i = 0; i < rs->policies.n; i++)
+		if (rs->policies.policies[i] == p)
+			return true;
+	return false;
+}
+
+void ruleset_shed(struct ruleset *rs, const struct ruleset *newer, bool keep_sources)
 {
 	tables_done(rs);
-	for (size_t i = 0; i < rs->policies.n; i++)
-		policy_shed(rs->policies.policies[i], keep_sources);
+	for (size_t i = 0; i < rs->policies.n; i++) {
+		struct policy *p = rs->policies.policies[i];
+
+		if (!newer || !holds_policy(newer, p, i))
+			policy_shed(p, keep_sources);
+	}
 }
 
 void ruleset_free(struct ruleset *rs)

@@ -176,8 +176,9 @@ DEFINE_CLEANUP(struct ruleset *, ruleset_free)
 /*
  * Frees what a rule set that is no longer current is not asked for: what maps are built of, and
  * its policies' filters. Events are still told by it. keep_sources: policies keep their texts.
+ * newer: the rule set after it, or NULL; policies that both hold keep all they have.
  */
-void ruleset_shed(struct ruleset *rs, bool keep_sources);
+void ruleset_shed(struct ruleset *rs, const struct ruleset *newer, bool keep_sources);
 
 /* The most specific IPv6 prefix that holds addr, 16 bytes in network byte order, or NULL. */
 const struct ruleset_cidr *ruleset_lookup_cidr(const struct ruleset_cidr *cidrs, size_t n,

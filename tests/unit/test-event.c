@@ -688,7 +688,7 @@ static void test_shed(void **state)
 	for (unsigned int selector = AHEAD; selector <= ENFORCED; selector++) {
 		json_t *before = json_incref(expand_one(f, selector));
 
-		ruleset_shed(f->rs, selector == AHEAD);
+		ruleset_shed(f->rs, NULL, selector == AHEAD);
 		assert_int_equal(f->rs->n_rows, 0);
 		assert_true(json_equal(expand_one(f, selector), before));
 		json_decref(before);
