@@ -169,7 +169,7 @@ static int append_policy(sd_bus_message *reply, const struct manager *m, size_t 
 	r = sd_bus_path_encode(BUS_POLICY_PATH, p->name, &path);
 	if (r < 0)
 		return r;
-	snprintf(digest, sizeof(digest), "%016" PRIx64, manager_policy_digest(p));
+	snprintf(digest, sizeof(digest), "%016" PRIx64, p->digest);
 	return sd_bus_message_append(reply, "(ssssbso)", p->name, p->origin,
 				     manager_policy_mode(m, i), manager_policy_effective(m, i),
 				     rs->effective[i].enabled, digest, path);

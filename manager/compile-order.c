@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "compile.h"
+#include "fnv.h"
 #include "macro.h"
 
 #define N_ARGS 5 /* filters of arguments that are looked at */
@@ -29,7 +30,7 @@ static uint64_t mix_values(uint64_t h, enum policy_op op, const struct policy_va
 {
 	h = mix(h, op);
 	for (size_t i = 0; i < v->n_strings; i++)
-		h = compile_digest(h, v->strings[i].text);
+		h = fnv1a_string(h, v->strings[i].text);
 	for (size_t i = 0; i < v->n_ranges; i++)
 		h = mix(mix(h, (uint64_t)v->ranges[i].lo), (uint64_t)v->ranges[i].hi);
 	for (size_t i = 0; i < v->n_cidrs; i++) {

@@ -540,8 +540,9 @@ int ruleset_compile(struct policy_set *set, const struct ruleset_options *opts,
 
 	fill_folds(&c);
 	for (size_t i = 0; i < set->n; i++) {
-		c.rs->digest = compile_digest(c.rs->digest, set->policies[i]->name);
-		c.rs->digest = compile_digest(c.rs->digest, set->policies[i]->source ?: "");
+		const __u64 digest = set->policies[i]->digest;
+
+		c.rs->digest = compile_hash(c.rs->digest, &digest, 1);
 	}
 	free(c.rs->rows);
 	c.rs->rows = TAKE_PTR(c.rows.rows);

@@ -285,12 +285,3 @@ static inline uint64_t compile_hash(uint64_t first, const __u64 *words, size_t n
 	}
 	return h ^ h >> 32;
 }
-
-/* FNV-1a of a string and its NUL, going on from h. */
-static inline uint64_t compile_digest(uint64_t h, const char *s)
-{
-	do {
-		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
-	} while (*s++);
-	return h;
-}

@@ -669,21 +669,6 @@ const char *manager_policy_effective(const struct manager *m, size_t policy)
 	return mode_name(REVSHELL_MODE_ENFORCE);
 }
 
-uint64_t manager_policy_digest(const struct policy *p)
-{
-	const char *parts[] = {p->name, p->source};
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		const unsigned char *s = (const unsigned char *)parts[i];
-
-		do {
-			h = (h ^ *s) * 0x100000001b3ULL;
-		} while (*s++ != '\0'); /* the NUL keeps name and text apart */
-	}
-	return h;
-}
-
 int manager_validate(const struct manager *m, const char *text, size_t size, const char *origin,
 		     struct diag *d)
 {

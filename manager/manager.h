@@ -320,9 +320,6 @@ void manager_forget_generations(struct manager *m);
 /* Tells the service manager state ("READY=1\n" or "") and a STATUS= line. Needs a generation. */
 void manager_notify(const struct manager *m, const char *state);
 
-/* 64-bit FNV-1a over a policy's name and text. */
-uint64_t manager_policy_digest(const struct policy *p);
-
 /* Checks text as a reload would, without effect. Results go to d; returns as policy_load_text. */
 int manager_validate(const struct manager *m, const char *text, size_t size, const char *origin,
 		     struct diag *d);

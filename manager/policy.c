@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "fnv.h"
 #include "policy-internal.h"
 
 static void path_filters_free(struct policy_path_filter *filters, size_t n)
@@ -213,6 +214,7 @@ static int load_document(const struct yaml_file *f, size_t i, const char *text, 
 		return -ENOMEM;
 	memcpy(p->source, text + offset, size);
 	p->source[size] = '\0';
+	p->digest = fnv1a_string(fnv1a_string(FNV1A_INIT, p->name), p->source);
 	err = policy_set_add(set, p);
 	if (err == 0)
 		p = NULL;

@@ -350,9 +350,10 @@ int policy_fallback_parse(const char *s);
 /* One document. */
 struct policy {
 	struct diag_pos pos;
-	char *name;   /* metadata.name */
-	char *origin; /* the file it came from, as given to policy_load_text */
-	char *source; /* the text of its document's file; NULL: a newer rule set has the same */
+	char *name;	 /* metadata.name */
+	char *origin;	 /* the file it came from, as given to policy_load_text */
+	char *source;	 /* the text of its document's file; NULL: a newer rule set has the same */
+	uint64_t digest; /* 64-bit FNV-1a over name and source, with their NULs */
 	bool namespaced;
 	enum policy_mode mode; /* option policy-mode, default enforce */
 	bool can_deny; /* holds an enforcing action; otherwise monitor_only whatever mode says */

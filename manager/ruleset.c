@@ -2,6 +2,7 @@
 /* Lifetime of rule sets and look-ups in their sorted tables. */
 #include <string.h>
 
+#include "fnv.h"
 #include "macro.h"
 #include "ruleset.h"
 
@@ -70,7 +71,7 @@ int ruleset_new_empty(struct ruleset **ret_rs)
 		return -ENOMEM;
 	memset(rs->rows, 0xff, sizeof(*rs->rows));
 	rs->n_rows = 1;
-	rs->digest = 0xcbf29ce484222325ULL; /* FNV-1a of nothing */
+	rs->digest = FNV1A_INIT;
 	*ret_rs = TAKE_PTR(rs);
 	return 0;
 }

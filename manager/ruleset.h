@@ -115,7 +115,7 @@ struct ruleset {
 	size_t n_lineage;
 	size_t n_predicates;
 	bool track_sock; /* some entry asks for the owners of sockets */
-	uint64_t digest; /* 64-bit FNV-1a over names and sources, tells sets apart */
+	uint64_t digest; /* over the digests of policies, tells sets apart */
 };
 
 struct ruleset_options {
