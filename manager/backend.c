@@ -203,7 +203,7 @@ static int take_over(struct backend *b, const struct backend_options *opts, char
 	if (b->lock.since_ns && !b->pins.programs_adopted)
 		return -EUCLEAN;
 	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
-		memset(&b->slots[i], 1, offsetof(struct maps_slot, bytes));
+		maps_slot_forget(&b->slots[i], true);
 	b->pins.may_keep = b->pins.programs_adopted;
 	return b->pins.programs_adopted ? 0 : backend_attach_needed(b, NULL, reason);
 }
@@ -229,7 +229,8 @@ static void forget_pins(struct backend *b)
 	b->pins.bss = NULL;
 	b->pins.maps_adopted = b->pins.programs_adopted = b->pins.may_keep = false;
 	b->generation = 0;
-	memset(b->slots, 0, sizeof(b->slots));
+	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
+		maps_slot_forget(&b->slots[i], false);
 }
 
 static int open_kind(enum backend_kind kind, const struct backend_options *opts,
@@ -348,6 +349,8 @@ void backend_close(struct backend *b)
 	backend_close_object(b->lock_skel);
 	backend_close_object(b->skel);
 	backend_maps_forget(b);
+	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
+		maps_slot_forget(&b->slots[i], false);
 	backend_pins_done(b);
 	free(b->selftest);
 	free(b);
@@ -415,8 +418,7 @@ static int publish(struct backend *b, const struct ruleset *rs, struct diag *d)
 	uint64_t digest;
 	int r;
 
-	r = maps_build(&b->outer, rs, slot, generation, &b->secret, &b->slots[slot], d, &active,
-		       &digest);
+	r = maps_build(&b->outer, rs, slot, generation, &b->secret, b->slots, d, &active, &digest);
 	if (r < 0)
 		return r;
 	/* before the rule set that needs them is current, so none of its calls is missed */

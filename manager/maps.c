@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <endian.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <string.h>
 
@@ -18,20 +19,35 @@ struct build {
 	const struct maps_outer *outer;
 	const struct ruleset *rs;
 	const struct revshell_secret *secret;
-	struct maps_slot *filled;
+	struct maps_slot *slots;
 	struct diag *d;
 	uint32_t slot;
 	uint64_t generation;
-	uint64_t bytes;
 	bool compares; /* nothing is written: the digest tells what would be */
 	uint64_t digest;
 };
 
+/* An inner map's content: n elements. An array has one all the same, as the kernel wants. */
+struct content {
+	const char *name;
+	enum bpf_map_type type;
+	const void *keys;
+	size_t key_size;
+	const void *values;
+	size_t value_size;
+	size_t n;
+};
+
+static uint64_t mix(const struct build *b, uint64_t h, const void *data, size_t size)
+{
+	const uint64_t key[2] = {b->secret->key[0] ^ h, b->secret->key[1] ^ size};
+
+	return siphash13(data, size, key);
+}
+
 static void absorb(struct build *b, const void *data, size_t size)
 {
-	const uint64_t key[2] = {b->secret->key[0] ^ b->digest, b->secret->key[1] ^ size};
-
-	b->digest = siphash13(data, size, key);
+	b->digest = mix(b, b->digest, data, size);
 }
 
 static int build_error(struct build *b, int r, const char *what, const char *name)
@@ -41,46 +57,53 @@ static int build_error(struct build *b, int r, const char *what, const char *nam
 	return r;
 }
 
-static int map_new(struct build *b, enum bpf_map_type type, const char *name, uint32_t key_size,
-		   uint32_t value_size, size_t n, uint32_t flags, int *ret_fd)
+static int map_new(struct build *b, const struct content *c, size_t n, uint32_t flags, int *ret_fd)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
-	int fd;
+	int fd = bpf_map_create(c->type, c->name, c->key_size, c->value_size, n, &opts);
 
-	if (b->compares)
-		return 0;
-	fd = bpf_map_create(type, name, key_size, value_size, n, &opts);
 	if (fd < 0)
-		return build_error(b, fd, "create", name);
+		return build_error(b, fd, "create", c->name);
 	*ret_fd = fd;
 	return 0;
 }
 
-/* Writes n elements, in one call where the map type has that (tries since 5.12), else singly. */
-static int map_fill(struct build *b, const char *name, int fd, const void *keys, size_t key_size,
-		    const void *values, size_t value_size, size_t n)
+/* Writes all elements, in one call where the map type has that (tries since 5.12), else singly. */
+static int map_fill(struct build *b, const struct content *c, int fd)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, opts, .elem_flags = BPF_ANY);
-	uint32_t count = n;
+	uint32_t count = c->n;
 	int r;
 
-	if (n == 0)
+	if (c->n == 0)
 		return 0;
-	absorb(b, keys, n * key_size);
-	absorb(b, values, n * value_size);
-	if (b->compares)
-		return 0;
-	r = bpf_map_update_batch(fd, keys, values, &count, &opts);
-	if (r == 0 && count == n)
+	r = bpf_map_update_batch(fd, c->keys, c->values, &count, &opts);
+	if (r == 0 && count == c->n)
 		return 0;
 	if (r < 0 && r != -KERNEL_ENOTSUPP && r != -EINVAL)
-		return build_error(b, r, "fill", name);
-	for (size_t i = 0; i < n; i++) {
-		r = bpf_map_update_elem(fd, (const char *)keys + i * key_size,
-					(const char *)values + i * value_size, BPF_ANY);
+		return build_error(b, r, "fill", c->name);
+	for (size_t i = 0; i < c->n; i++) {
+		r = bpf_map_update_elem(fd, (const char *)c->keys + i * c->key_size,
+					(const char *)c->values + i * c->value_size, BPF_ANY);
 		if (r < 0)
-			return build_error(b, r, "fill", name);
+			return build_error(b, r, "fill", c->name);
 	}
+	return 0;
+}
+
+static int map_make(struct build *b, const struct content *c, int *ret_fd)
+{
+	uint32_t flags = c->type == BPF_MAP_TYPE_LPM_TRIE ? BPF_F_NO_PREALLOC
+			 : c->type == BPF_MAP_TYPE_ARRAY  ? BPF_F_INNER_MAP
+							  : 0;
+	_cleanup_close_ int fd = -EBADF;
+	int r = map_new(b, c, MAX(c->n, 1U), flags, &fd);
+
+	if (r == 0)
+		r = map_fill(b, c, fd);
+	if (r < 0)
+		return r;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -105,54 +128,113 @@ static int absorb_map(struct build *b, int outer, uint32_t index, int inner)
 
 static int outer_set(struct build *b, const char *name, int outer, uint32_t index, int inner)
 {
-	int r;
+	int r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
 
-	if (!b->compares) {
-		r = bpf_map_update_elem(outer, &index, &inner, BPF_ANY);
-		if (r < 0)
-			return build_error(b, r, "hang in", name);
-	}
+	return r < 0 ? build_error(b, r, "hang in", name) : 0;
+}
+
+static int absorb_outer(struct build *b, const char *name, int outer, uint32_t index, int inner)
+{
 	absorb(b, name, strlen(name));
 	absorb(b, &index, sizeof(index));
 	return absorb_map(b, outer, index, inner);
 }
 
-/* Empties an element that the slot's last generation filled and this one does not. */
-static int outer_clear(struct build *b, const char *name, int outer, uint32_t index, bool *filled)
+static void inner_forget(struct maps_inner *inner, bool hangs)
 {
+	if (inner->kept)
+		close(inner->fd);
+	*inner = (struct maps_inner){.hangs = hangs};
+}
+
+void maps_slot_forget(struct maps_slot *slot, bool hangs)
+{
+	for (size_t i = 0; i < MAPS_INNERS; i++)
+		inner_forget(&slot->inners[i], hangs);
+}
+
+/* A map of this content that hangs in another slot, or a new one. */
+static int map_get(struct build *b, const struct content *c, size_t which, uint64_t digest,
+		   int *ret_fd)
+{
+	for (size_t i = 0; i < REVSHELL_SLOTS; i++) {
+		const struct maps_inner *other = &b->slots[i].inners[which];
+		int fd;
+
+		if (i == b->slot || !other->kept || other->digest != digest)
+			continue;
+		fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return build_error(b, -errno, "share", c->name);
+		*ret_fd = fd;
+		return 0;
+	}
+	return map_make(b, c, ret_fd);
+}
+
+/*
+ * Hangs a map of this content into an element of an outer map. Maps are not written to once they
+ * are filled, so one that another slot has, or the slot itself still from its last generation, will
+ * do: each that hangs there already saves a wait for all programs, too.
+ */
+static int put(struct build *b, const struct content *c, int outer, uint32_t index, size_t which)
+{
+	uint64_t digest =
+		mix(b, mix(b, c->n, c->keys, c->n * c->key_size), c->values, c->n * c->value_size);
+	_cleanup_close_ int fd = -EBADF;
+	struct maps_inner *inner;
 	int r;
 
-	if (!*filled)
+	absorb(b, &digest, sizeof(digest));
+	if (b->compares)
+		return absorb_outer(b, c->name, outer, index, -EBADF);
+	inner = &b->slots[b->slot].inners[which];
+	if (!inner->kept || inner->digest != digest) {
+		r = map_get(b, c, which, digest, &fd);
+		if (r == 0)
+			r = outer_set(b, c->name, outer, index, fd);
+		if (r < 0)
+			return r;
+		inner_forget(inner, true);
+		inner->kept = true;
+		inner->fd = TAKE_FD(fd);
+		inner->digest = digest;
+	}
+	return absorb_outer(b, c->name, outer, index, inner->fd);
+}
+
+/* Empties an element that the slot's last generation filled and this one does not. */
+static int outer_clear(struct build *b, const char *name, int outer, uint32_t index, size_t which)
+{
+	struct maps_inner *inner;
+	int r;
+
+	if (b->compares)
+		return 0;
+	inner = &b->slots[b->slot].inners[which];
+	if (!inner->hangs)
 		return 0;
 	r = bpf_map_delete_elem(outer, &index);
 	if (r < 0 && r != -ENOENT)
 		return build_error(b, r, "empty", name);
-	*filled = false;
+	inner_forget(inner, false);
 	return 0;
 }
 
-/* An array of n values as the slot's inner map; at least one element, as the kernel wants. */
-static int build_array(struct build *b, const char *name, int outer, const void *values,
-		       size_t value_size, size_t n)
+/* An array of n values as the slot's inner map. */
+static int build_array(struct build *b, const char *name, int outer, size_t which,
+		       const void *values, size_t value_size, size_t n)
 {
-	_cleanup_close_ int fd = -EBADF;
-	_cleanup_free_ uint32_t *keys = NULL;
-	int r;
+	_cleanup_free_ uint32_t *keys = malloc(MAX(n, 1U) * sizeof(*keys));
 
-	r = map_new(b, BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value_size, MAX(n, 1U),
-		    BPF_F_INNER_MAP, &fd);
-	if (r < 0)
-		return r;
-	keys = malloc(MAX(n, 1U) * sizeof(*keys));
 	if (!keys)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		keys[i] = i;
-	r = map_fill(b, name, fd, keys, sizeof(*keys), values, value_size, n);
-	if (r < 0)
-		return r;
-	b->bytes += MAX(n, 1U) * ((value_size + 7) & ~7UL);
-	return outer_set(b, name, outer, b->slot, fd);
+	return put(b,
+		   &(struct content){name, BPF_MAP_TYPE_ARRAY, keys, sizeof(*keys), values,
+				     value_size, n},
+		   outer, b->slot, which);
 }
 
 static int build_denials(struct build *b)
@@ -170,7 +252,7 @@ static int build_denials(struct build *b)
 		if (b->rs->hooks[h].n_selectors && b->rs->hooks[h].denials)
 			memcpy(&all[h * REVSHELL_SELECTORS], b->rs->hooks[h].denials,
 			       b->rs->hooks[h].n_selectors * sizeof(*all));
-	return build_array(b, "rs_denials", b->outer->denials, all, sizeof(*all), n);
+	return build_array(b, "rs_denials", b->outer->denials, MAPS_DENIALS, all, sizeof(*all), n);
 }
 
 void maps_path_key(const char *path, size_t len, const struct revshell_secret *secret,
@@ -193,16 +275,10 @@ static int build_paths(struct build *b, unsigned int parent)
 	_cleanup_free_ struct revshell_path_value *values = NULL;
 	_cleanup_free_ struct revshell_path_key *keys = NULL;
 	uint32_t index = REVSHELL_PATH_INDEX(b->slot, parent);
-	_cleanup_close_ int fd = -EBADF;
 	size_t n = b->rs->n_paths[parent];
-	int r;
 
 	if (n == 0)
-		return outer_clear(b, "rs_paths", b->outer->paths, index,
-				   &b->filled->paths[parent]);
-	r = map_new(b, BPF_MAP_TYPE_HASH, "rs_paths", sizeof(*keys), sizeof(*values), n, 0, &fd);
-	if (r < 0)
-		return r;
+		return outer_clear(b, "rs_paths", b->outer->paths, index, MAPS_PATHS + parent);
 	keys = calloc(n, sizeof(*keys));
 	values = calloc(n, sizeof(*values));
 	if (!keys || !values)
@@ -213,12 +289,10 @@ static int build_paths(struct build *b, unsigned int parent)
 		maps_path_key(path->path, path->len, b->secret, &keys[i]);
 		values[i] = path->value;
 	}
-	r = map_fill(b, "rs_paths", fd, keys, sizeof(*keys), values, sizeof(*values), n);
-	if (r < 0)
-		return r;
-	b->bytes += n * 376;
-	b->filled->paths[parent] = true;
-	return outer_set(b, "rs_paths", b->outer->paths, index, fd);
+	return put(b,
+		   &(struct content){"rs_paths", BPF_MAP_TYPE_HASH, keys, sizeof(*keys), values,
+				     sizeof(*values), n},
+		   b->outer->paths, index, MAPS_PATHS + parent);
 }
 
 static int build_affixes(struct build *b, unsigned int parent, bool post)
@@ -228,21 +302,15 @@ static int build_affixes(struct build *b, unsigned int parent, bool post)
 	size_t n = post ? b->rs->n_postfixes[parent] : b->rs->n_prefixes[parent];
 	size_t key_size =
 		post ? sizeof(struct revshell_postfix_key) : sizeof(struct revshell_prefix_key);
-	bool *filled = post ? &b->filled->postfixes[parent] : &b->filled->prefixes[parent];
+	size_t which = (post ? MAPS_POSTFIXES : MAPS_PREFIXES) + parent;
 	int outer = post ? b->outer->postfixes : b->outer->prefixes;
 	const char *name = post ? "rs_postfixes" : "rs_prefixes";
 	uint32_t index = REVSHELL_PATH_INDEX(b->slot, parent);
 	_cleanup_free_ struct revshell_affix_value *values = NULL;
 	_cleanup_free_ char *keys = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	int r;
 
 	if (n == 0)
-		return outer_clear(b, name, outer, index, filled);
-	r = map_new(b, BPF_MAP_TYPE_LPM_TRIE, name, key_size, sizeof(*values), n, BPF_F_NO_PREALLOC,
-		    &fd);
-	if (r < 0)
-		return r;
+		return outer_clear(b, name, outer, index, which);
 	keys = calloc(n, key_size);
 	values = calloc(n, sizeof(*values));
 	if (!keys || !values)
@@ -256,12 +324,10 @@ static int build_affixes(struct build *b, unsigned int parent, bool post)
 			key[sizeof(bits) + k] = affixes[i].text[post ? affixes[i].len - 1 - k : k];
 		values[i] = affixes[i].value;
 	}
-	r = map_fill(b, name, fd, keys, key_size, values, sizeof(*values), n);
-	if (r < 0)
-		return r;
-	b->bytes += n * (2 * key_size + 96);
-	*filled = true;
-	return outer_set(b, name, outer, index, fd);
+	return put(b,
+		   &(struct content){name, BPF_MAP_TYPE_LPM_TRIE, keys, key_size, values,
+				     sizeof(*values), n},
+		   outer, index, which);
 }
 
 static int build_trie(struct build *b, size_t hook, size_t dim)
@@ -269,18 +335,12 @@ static int build_trie(struct build *b, size_t hook, size_t dim)
 	const struct ruleset_trie *trie = &b->rs->tries[hook][dim];
 	uint32_t index = REVSHELL_TRIE_INDEX(b->slot, hook, dim);
 	_cleanup_free_ struct revshell_cidr6_key *keys = NULL;
-	bool *filled = &b->filled->cidr6[hook][dim];
+	size_t which = MAPS_CIDR6 + hook * REVSHELL_ADDR_DIMS + dim;
 	_cleanup_free_ uint32_t *values = NULL;
-	_cleanup_close_ int fd = -EBADF;
 	size_t n = trie->n_v6;
-	int r;
 
 	if (n == 0)
-		return outer_clear(b, "rs_cidr6", b->outer->cidr6, index, filled);
-	r = map_new(b, BPF_MAP_TYPE_LPM_TRIE, "rs_cidr6", sizeof(*keys), sizeof(*values), n,
-		    BPF_F_NO_PREALLOC, &fd);
-	if (r < 0)
-		return r;
+		return outer_clear(b, "rs_cidr6", b->outer->cidr6, index, which);
 	keys = calloc(n, sizeof(*keys));
 	values = calloc(n, sizeof(*values));
 	if (!keys || !values)
@@ -290,12 +350,10 @@ static int build_trie(struct build *b, size_t hook, size_t dim)
 		memcpy(keys[i].addr, trie->v6[i].addr, sizeof(keys[i].addr));
 		values[i] = trie->v6[i].row;
 	}
-	r = map_fill(b, "rs_cidr6", fd, keys, sizeof(*keys), values, sizeof(*values), n);
-	if (r < 0)
-		return r;
-	b->bytes += n * (sizeof(keys->addr) + 60);
-	*filled = true;
-	return outer_set(b, "rs_cidr6", b->outer->cidr6, index, fd);
+	return put(b,
+		   &(struct content){"rs_cidr6", BPF_MAP_TYPE_LPM_TRIE, keys, sizeof(*keys), values,
+				     sizeof(*values), n},
+		   b->outer->cidr6, index, which);
 }
 
 static void number_key(uint32_t space, uint64_t value, unsigned int bits,
@@ -349,7 +407,6 @@ static int build_numbers(struct build *b)
 {
 	_cleanup_free_ struct revshell_number_key *keys = NULL;
 	_cleanup_free_ uint64_t *values = NULL;
-	_cleanup_close_ int fd = -EBADF;
 	size_t n = 0;
 	int r;
 
@@ -357,35 +414,21 @@ static int build_numbers(struct build *b)
 	if (r < 0)
 		return r;
 	if (n == 0)
-		return outer_clear(b, "rs_numbers", b->outer->numbers, b->slot,
-				   &b->filled->numbers);
-	r = map_new(b, BPF_MAP_TYPE_LPM_TRIE, "rs_numbers", sizeof(*keys), sizeof(*values), n,
-		    BPF_F_NO_PREALLOC, &fd);
-	if (r < 0)
-		return r;
-	r = map_fill(b, "rs_numbers", fd, keys, sizeof(*keys), values, sizeof(*values), n);
-	if (r < 0)
-		return r;
-	b->bytes += n * (2 * sizeof(*keys) + 72);
-	b->filled->numbers = true;
-	return outer_set(b, "rs_numbers", b->outer->numbers, b->slot, fd);
+		return outer_clear(b, "rs_numbers", b->outer->numbers, b->slot, MAPS_NUMBERS);
+	return put(b,
+		   &(struct content){"rs_numbers", BPF_MAP_TYPE_LPM_TRIE, keys, sizeof(*keys),
+				     values, sizeof(*values), n},
+		   b->outer->numbers, b->slot, MAPS_NUMBERS);
 }
 
 static int build_unix(struct build *b)
 {
 	_cleanup_free_ struct revshell_unix_key *keys = NULL;
 	_cleanup_free_ uint32_t *values = NULL;
-	_cleanup_close_ int fd = -EBADF;
 	size_t n = b->rs->n_unix_paths;
-	int r;
 
 	if (n == 0)
-		return outer_clear(b, "rs_unix", b->outer->unix_paths, b->slot,
-				   &b->filled->unix_paths);
-	r = map_new(b, BPF_MAP_TYPE_LPM_TRIE, "rs_unix", sizeof(*keys), sizeof(*values), n,
-		    BPF_F_NO_PREALLOC, &fd);
-	if (r < 0)
-		return r;
+		return outer_clear(b, "rs_unix", b->outer->unix_paths, b->slot, MAPS_UNIX);
 	keys = calloc(n, sizeof(*keys));
 	values = calloc(n, sizeof(*values));
 	if (!keys || !values)
@@ -398,27 +441,20 @@ static int build_unix(struct build *b)
 		memcpy(keys[i].data, u->data, u->len);
 		values[i] = u->row;
 	}
-	r = map_fill(b, "rs_unix", fd, keys, sizeof(*keys), values, sizeof(*values), n);
-	if (r < 0)
-		return r;
-	b->bytes += n * (2 * sizeof(*keys) + 72);
-	b->filled->unix_paths = true;
-	return outer_set(b, "rs_unix", b->outer->unix_paths, b->slot, fd);
+	return put(b,
+		   &(struct content){"rs_unix", BPF_MAP_TYPE_LPM_TRIE, keys, sizeof(*keys), values,
+				     sizeof(*values), n},
+		   b->outer->unix_paths, b->slot, MAPS_UNIX);
 }
 
 static int build_units(struct build *b)
 {
 	_cleanup_free_ struct revshell_unit_key *keys = NULL;
 	_cleanup_free_ uint64_t *values = NULL;
-	_cleanup_close_ int fd = -EBADF;
 	size_t n = b->rs->n_units;
-	int r;
 
 	if (n == 0)
-		return outer_clear(b, "rs_units", b->outer->units, b->slot, &b->filled->units);
-	r = map_new(b, BPF_MAP_TYPE_HASH, "rs_units", sizeof(*keys), sizeof(*values), n, 0, &fd);
-	if (r < 0)
-		return r;
+		return outer_clear(b, "rs_units", b->outer->units, b->slot, MAPS_UNITS);
 	keys = calloc(n, sizeof(*keys));
 	values = calloc(n, sizeof(*values));
 	if (!keys || !values)
@@ -427,43 +463,44 @@ static int build_units(struct build *b)
 		strncpy(keys[i].name, b->rs->units[i].name, sizeof(keys[i].name) - 1);
 		values[i] = b->rs->units[i].word;
 	}
-	r = map_fill(b, "rs_units", fd, keys, sizeof(*keys), values, sizeof(*values), n);
-	if (r < 0)
-		return r;
-	b->bytes += n * (sizeof(*keys) + 72);
-	b->filled->units = true;
-	return outer_set(b, "rs_units", b->outer->units, b->slot, fd);
+	return put(b,
+		   &(struct content){"rs_units", BPF_MAP_TYPE_HASH, keys, sizeof(*keys), values,
+				     sizeof(*values), n},
+		   b->outer->units, b->slot, MAPS_UNITS);
 }
 
 /* The map that names the slot: one element per hook. */
 static int build_active(struct build *b, int *ret_fd)
 {
-	_cleanup_free_ struct revshell_hook_cfg *cfg = NULL;
+	_cleanup_free_ struct revshell_hook_cfg *cfg = malloc(sizeof(*cfg));
+	const struct content c = {.name = "rs_hooks",
+				  .type = BPF_MAP_TYPE_ARRAY,
+				  .key_size = sizeof(uint32_t),
+				  .value_size = sizeof(*cfg)};
 	_cleanup_close_ int fd = -EBADF;
-	int r;
+	int r = 0;
 
-	r = map_new(b, BPF_MAP_TYPE_ARRAY, "rs_hooks", sizeof(uint32_t), sizeof(*cfg),
-		    REVSHELL_HOOK_MAX, 0, &fd);
-	if (r < 0)
-		return r;
-	cfg = malloc(sizeof(*cfg));
 	if (!cfg)
 		return -ENOMEM;
-	for (uint32_t h = 0; h < REVSHELL_HOOK_MAX; h++) {
+	if (!b->compares)
+		r = map_new(b, &c, REVSHELL_HOOK_MAX, 0, &fd);
+	for (uint32_t h = 0; r >= 0 && h < REVSHELL_HOOK_MAX; h++) {
 		*cfg = b->rs->hooks[h].cfg;
 		cfg->slot = b->slot;
 		absorb(b, cfg, sizeof(*cfg));
 		cfg->generation = b->generation;
 		r = b->compares ? 0 : bpf_map_update_elem(fd, &h, cfg, BPF_ANY);
 		if (r < 0)
-			return build_error(b, r, "fill", "rs_hooks");
+			return build_error(b, r, "fill", c.name);
 	}
-	r = outer_set(b, "rs_hooks", b->outer->hooks, b->slot, fd);
-	if (r == 0)
+	if (r >= 0 && !b->compares)
+		r = outer_set(b, c.name, b->outer->hooks, b->slot, fd);
+	if (r >= 0)
+		r = absorb_outer(b, c.name, b->outer->hooks, b->slot, fd);
+	if (r >= 0)
 		r = absorb_map(b, b->outer->active, 0, fd);
 	if (r < 0)
 		return r;
-	b->bytes += REVSHELL_HOOK_MAX * sizeof(*cfg);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
@@ -475,16 +512,16 @@ static int build_all(struct build *b, int *ret_active)
 
 	b->digest = b->rs->digest;
 	absorb(b, b->secret, sizeof(*b->secret));
-	r = build_array(b, "rs_rows", b->outer->rows, b->rs->rows, sizeof(*b->rs->rows),
+	r = build_array(b, "rs_rows", b->outer->rows, MAPS_ROWS, b->rs->rows, sizeof(*b->rs->rows),
 			b->rs->n_rows);
 	if (r < 0)
 		return r;
-	r = build_array(b, "rs_pages", b->outer->pages, b->rs->pages, sizeof(*b->rs->pages),
-			b->rs->n_pages);
+	r = build_array(b, "rs_pages", b->outer->pages, MAPS_PAGES, b->rs->pages,
+			sizeof(*b->rs->pages), b->rs->n_pages);
 	if (r < 0)
 		return r;
-	r = build_array(b, "rs_nodes", b->outer->nodes, b->rs->nodes, sizeof(*b->rs->nodes),
-			b->rs->n_nodes);
+	r = build_array(b, "rs_nodes", b->outer->nodes, MAPS_NODES, b->rs->nodes,
+			sizeof(*b->rs->nodes), b->rs->n_nodes);
 	if (r < 0)
 		return r;
 	r = build_denials(b);
@@ -521,14 +558,14 @@ static int build_all(struct build *b, int *ret_active)
 }
 
 int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
-	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *filled,
+	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *slots,
 	       struct diag *d, int *ret_active, uint64_t *ret_digest)
 {
 	struct build b = {
 		.outer = outer,
 		.rs = rs,
 		.secret = secret,
-		.filled = filled,
+		.slots = slots,
 		.d = d,
 		.slot = slot,
 		.generation = generation,
@@ -537,7 +574,6 @@ int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_
 
 	if (r < 0)
 		return r;
-	filled->bytes = b.bytes;
 	*ret_digest = b.digest;
 	return 0;
 }
@@ -545,12 +581,10 @@ int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_
 int maps_digest(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
 		const struct revshell_secret *secret, uint64_t *ret_digest)
 {
-	struct maps_slot nothing = {};
 	struct build b = {
 		.outer = outer,
 		.rs = rs,
 		.secret = secret,
-		.filled = &nothing,
 		.slot = slot,
 		.compares = true,
 	};

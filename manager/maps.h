@@ -26,28 +26,45 @@ struct maps_outer {
 	int units;
 };
 
-/* Which elements of the outer maps a slot has filled, so that the next user empties the rest. */
-struct maps_slot {
-	bool paths[2];
-	bool prefixes[2];
-	bool postfixes[2];
-	bool cidr6[REVSHELL_HOOK_MAX][REVSHELL_ADDR_DIMS];
-	bool numbers;
-	bool unix_paths;
-	bool units;
-	uint64_t bytes; /* estimate of the kernel memory that its inner maps take */
+/* What hangs in a slot, by its place in struct maps_slot. */
+enum maps_which {
+	MAPS_ROWS,
+	MAPS_PAGES,
+	MAPS_NODES,
+	MAPS_DENIALS,
+	MAPS_NUMBERS,
+	MAPS_UNIX,
+	MAPS_UNITS,
+	MAPS_PATHS, /* of the executable, and of its parent */
+	MAPS_PREFIXES = MAPS_PATHS + 2,
+	MAPS_POSTFIXES = MAPS_PREFIXES + 2,
+	MAPS_CIDR6 = MAPS_POSTFIXES + 2, /* by hook, then dimension */
+	MAPS_INNERS = MAPS_CIDR6 + REVSHELL_HOOK_MAX * REVSHELL_ADDR_DIMS,
 };
 
+/* What the slot's last generation hung into the outer maps; zeroed: nothing. */
+struct maps_slot {
+	struct maps_inner {
+		bool hangs;	 /* some map does */
+		bool kept;	 /* this one: */
+		int fd;		 /* owned */
+		uint64_t digest; /* of its content, under the secret */
+	} inners[MAPS_INNERS];
+};
+
+/* Lets go of the maps that a slot keeps. hangs: some may hang in each element, nobody knows what.
+ */
+void maps_slot_forget(struct maps_slot *slot, bool hangs);
+
 /*
- * Builds all inner maps of rs and hangs them into slot of the outer maps, which must not be
- * current. filled says what the slot held and receives what it holds. The rows, pages, nodes
- * and tries are created new, so nothing that a running program may still read is written. secret
- * keys the hashes of long paths. ret_active receives the map that, put into outer->active, makes
- * the generation current, ret_digest what maps_digest() then says. Returns 0 or -errno with an
- * error in d.
+ * Hangs all inner maps of rs into a slot of the outer maps, which must not be current. slots,
+ * REVSHELL_SLOTS of them, say what hangs where and receive it. Maps are new or hold the same as
+ * before, so nothing that a running program may still read is written. secret keys the hashes of
+ * long paths. ret_active receives the map that, put into outer->active, makes the generation
+ * current, ret_digest what maps_digest() then says. Returns 0 or -errno with an error in d.
  */
 int maps_build(const struct maps_outer *outer, const struct ruleset *rs, uint32_t slot,
-	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *filled,
+	       uint64_t generation, const struct revshell_secret *secret, struct maps_slot *slots,
 	       struct diag *d, int *ret_active, uint64_t *ret_digest);
 
 /*

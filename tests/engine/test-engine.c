@@ -60,7 +60,7 @@ static void publish(struct engine *e, struct ruleset *rs)
 	uint64_t digest;
 
 	learn_files(rs);
-	if (maps_build(&e->outer, rs, slot, e->generation, &e->secret, &e->slots[slot], &d, &active,
+	if (maps_build(&e->outer, rs, slot, e->generation, &e->secret, e->slots, &d, &active,
 		       &digest) < 0)
 		fail_msg("%s", d.n_items ? d.items[0].message : "no memory");
 	diag_done(&d);

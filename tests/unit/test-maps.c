@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The digest by which a daemon knows that what it took over is what it would publish. */
+/* What is built of a rule set, and the digest by which a daemon knows what it took over again. */
 #include "maps.h"
 
+#include <bpf/bpf.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "macro.h"
 #include "policy-helpers.h"
@@ -25,6 +29,129 @@ static struct ruleset *compile(const char *selectors, const struct ruleset_optio
 	return rs;
 }
 
+#define OUTER 101 /* descriptors of outer maps, far from real ones */
+
+static const struct maps_outer outer = {.active = OUTER,
+					.hooks = OUTER + 1,
+					.rows = OUTER + 2,
+					.pages = OUTER + 3,
+					.denials = OUTER + 4,
+					.paths = OUTER + 5,
+					.prefixes = OUTER + 6,
+					.postfixes = OUTER + 7,
+					.nodes = OUTER + 8,
+					.cidr6 = OUTER + 9,
+					.numbers = OUTER + 10,
+					.unix_paths = OUTER + 11,
+					.units = OUTER + 12};
+
+#define N_OUTERS   13
+#define N_ELEMENTS 256
+#define N_INNERS   512
+
+/* A kernel's maps: files whose inode is the map's number. */
+static struct world {
+	struct inner {
+		uint32_t id;
+		uint64_t content;
+	} inners[N_INNERS];
+	size_t n_inners;
+	uint32_t hung[N_OUTERS][N_ELEMENTS]; /* numbers */
+	unsigned int n_hung;
+	int fails_at; /* this hanging in does; 0: none */
+} world;
+
+static uint32_t id_of(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return (uint32_t)st.st_ino;
+}
+
+static struct inner *find_inner(uint32_t id)
+{
+	for (size_t i = 0; i < world.n_inners; i++)
+		if (world.inners[i].id == id)
+			return &world.inners[i];
+	fail_msg("no map %u", id);
+	return NULL;
+}
+
+/* The number of an element that is written is in its key, but of the rule set's in force. */
+static void write_inner(int fd, const void *data, size_t size)
+{
+	struct inner *inner = find_inner(id_of(fd));
+
+	for (size_t i = 0; i < size; i++)
+		inner->content = (inner->content ^ ((const uint8_t *)data)[i]) * 0x100000001b3ULL;
+}
+
+static size_t inner_sizes[2]; /* key and value of the map made last */
+
+int __wrap_bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size,
+			  uint32_t value_size, uint32_t max_entries,
+			  const struct bpf_map_create_opts *opts);
+int __wrap_bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size,
+			  uint32_t value_size, uint32_t max_entries,
+			  const struct bpf_map_create_opts *opts)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	assert_in_range(fd, 0, OUTER - 1);
+	assert_true(world.n_inners < N_INNERS);
+	world.inners[world.n_inners++] = (struct inner){.id = id_of(fd), .content = max_entries};
+	inner_sizes[0] = key_size;
+	inner_sizes[1] = value_size;
+	return fd;
+}
+
+int __wrap_bpf_map_update_batch(int fd, const void *keys, const void *values, uint32_t *count,
+				const struct bpf_map_batch_opts *opts);
+int __wrap_bpf_map_update_batch(int fd, const void *keys, const void *values, uint32_t *count,
+				const struct bpf_map_batch_opts *opts)
+{
+	write_inner(fd, keys, *count * inner_sizes[0]);
+	write_inner(fd, values, *count * inner_sizes[1]);
+	return 0;
+}
+
+int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
+int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)
+{
+	uint32_t index;
+	int inner;
+
+	if (fd < OUTER) { /* of rs_hooks, which no two generations share */
+		write_inner(fd, key, sizeof(index));
+		return 0;
+	}
+	memcpy(&index, key, sizeof(index));
+	memcpy(&inner, value, sizeof(inner));
+	assert_true(index < N_ELEMENTS);
+	if (++world.n_hung == (unsigned int)world.fails_at)
+		return -ENOMEM;
+	world.hung[fd - OUTER][index] = id_of(inner);
+	return 0;
+}
+
+int __wrap_bpf_map_delete_elem(int fd, const void *key);
+int __wrap_bpf_map_delete_elem(int fd, const void *key)
+{
+	uint32_t index;
+
+	memcpy(&index, key, sizeof(index));
+	world.hung[fd - OUTER][index] = 0;
+	return 0;
+}
+
+int __wrap_bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
+int __wrap_bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size)
+{
+	((struct bpf_map_info *)info)->id = id_of(fd);
+	return 0;
+}
+
 /* An element of an outer map, by descriptor and index, has the map of this number. */
 static uint32_t replaced_fd, replaced_index = UINT32_MAX;
 
@@ -34,26 +161,12 @@ int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *ret_value)
 	uint32_t index, id;
 
 	memcpy(&index, key, sizeof(index));
-	id = 1000 * (uint32_t)fd + index;
+	id = world.n_inners ? world.hung[fd - OUTER][index] : 1000 * (uint32_t)fd + index;
 	if ((uint32_t)fd == replaced_fd && index == replaced_index)
 		id = 77;
 	memcpy(ret_value, &id, sizeof(id));
 	return 0;
 }
-
-static const struct maps_outer outer = {.active = 1,
-					.hooks = 2,
-					.rows = 3,
-					.pages = 4,
-					.denials = 5,
-					.paths = 6,
-					.prefixes = 7,
-					.postfixes = 8,
-					.nodes = 9,
-					.cidr6 = 10,
-					.numbers = 11,
-					.unix_paths = 12,
-					.units = 13};
 
 static uint64_t digest_in(const struct ruleset *rs, const struct revshell_secret *s, uint32_t slot)
 {
@@ -190,12 +303,157 @@ static void test_maps(void **state)
 	ruleset_free(rs);
 }
 
+static void slots_forget(struct maps_slot *slots)
+{
+	for (size_t i = 0; i < REVSHELL_SLOTS; i++)
+		maps_slot_forget(&slots[i], false);
+}
+
+/* Makes rs current as the next generation: in how many steps, of how many new maps. */
+static void publish(struct maps_slot *slots, const struct ruleset *rs, uint64_t generation,
+		    unsigned int n_steps, size_t n_new)
+{
+	uint32_t slot = generation % REVSHELL_SLOTS;
+	unsigned int n_hung = world.n_hung;
+	size_t n_inners = world.n_inners;
+	struct diag d = {};
+	uint64_t value;
+	int active;
+
+	assert_int_equal(
+		maps_build(&outer, rs, slot, generation, &secret, slots, &d, &active, &value), 0);
+	assert_int_equal(maps_activate(&outer, active), 0);
+	close(active);
+	assert_int_equal(world.n_hung - n_hung, n_steps);
+	assert_int_equal(world.n_inners - n_inners, n_new);
+	assert_int_equal(value, digest_in(rs, &secret, slot));
+}
+
+/* How many elements of an outer map a slot has. */
+static size_t slot_size(size_t i)
+{
+	const int fd = OUTER + (int)i;
+
+	if (fd == outer.cidr6)
+		return REVSHELL_TRIES / REVSHELL_SLOTS;
+	return fd == outer.paths || fd == outer.prefixes || fd == outer.postfixes ? 2 : 1;
+}
+
+static uint64_t content_of(const struct world *w, size_t i, size_t k)
+{
+	world = *w;
+	return w->hung[i][k] ? find_inner(w->hung[i][k])->content : 0;
+}
+
+/* Both worlds hold the same in a slot, but for the maps that name the generation. */
+static void assert_slot_equal(const struct world *a, const struct world *b, uint32_t slot)
+{
+	for (size_t i = 0; i < N_OUTERS; i++)
+		for (size_t k = slot * slot_size(i); k < (slot + 1) * slot_size(i); k++)
+			if (OUTER + (int)i != outer.active && OUTER + (int)i != outer.hooks)
+				assert_int_equal(content_of(a, i, k), content_of(b, i, k));
+}
+
+/* The slot of this generation is what a start from nothing would have made it. */
+static void check_slot(const struct ruleset *rs, uint64_t generation)
+{
+	struct maps_slot alone[REVSHELL_SLOTS] = {};
+	const struct world shared = world;
+	struct world fresh;
+	struct diag d = {};
+	uint64_t value;
+	int active;
+
+	world = (struct world){};
+	assert_int_equal(maps_build(&outer, rs, generation % REVSHELL_SLOTS, generation, &secret,
+				    alone, &d, &active, &value),
+			 0);
+	close(active);
+	fresh = world;
+	assert_slot_equal(&shared, &fresh, generation % REVSHELL_SLOTS);
+	world = shared;
+	slots_forget(alone);
+}
+
+/* What generations published one after another have in their slots is what each alone has. */
+static void test_shared(void **state)
+{
+	static const char *const sets[] = {
+		NOT_IN,
+		NOT_IN,
+		NOT_IN "# other words\n",
+		"    - matchBinaries: [{operator: NotIn, values: [/a/b]}]\n"
+		"      matchArgs: [{index: 1, operator: SPort, values: [\"4444\"]}]\n"
+		"      matchActions: [{action: Override, argError: -1}]\n",
+		NOT_IN,
+		"    - matchArgs: [{index: 1, operator: SAddr, values: [\"fd00::/8\"]}]\n" DENY,
+		NOT_IN,
+		NOT_IN,
+	};
+	/* always hooks and what is current; then of rows, pages, nodes, denials, paths, cidr6 */
+	static const unsigned int n_steps[] = {2 + 5, 2 + 5, 2, 2 + 1, 2, 2 + 4, 2, 2 + 3};
+	static const size_t n_new[] = {1 + 5, 1, 1, 1 + 1, 1, 1 + 3, 1, 1};
+	const struct ruleset_options opts = {};
+	struct maps_slot slots[REVSHELL_SLOTS] = {};
+
+	world = (struct world){};
+	for (uint64_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		struct ruleset *rs = compile(sets[i], &opts);
+
+		publish(slots, rs, i, n_steps[i], n_new[i]);
+		check_slot(rs, i);
+		ruleset_free(rs);
+	}
+	slots_forget(slots);
+	world = (struct world){};
+}
+
+/* One that could not be published leaves nothing that the next takes for its own. */
+static void test_failed(void **state)
+{
+	const struct ruleset_options opts = {};
+	struct ruleset *a = compile(NOT_IN, &opts);
+	struct ruleset *b = compile("    - matchArgs:\n      - {index: 1, operator: SAddr, "
+				    "values: [\"fd00::/8\", 10.0.0.0/8]}\n" DENY,
+				    &opts);
+	bool failed = true;
+
+	for (unsigned int n = 1; failed; n++) {
+		struct maps_slot slots[REVSHELL_SLOTS] = {};
+		struct diag d = {};
+		uint64_t value;
+		int active;
+
+		world = (struct world){};
+		publish(slots, a, 0, 2 + 5, 1 + 5);
+		publish(slots, a, 1, 2 + 5, 1);
+		world.fails_at = (int)(world.n_hung + n);
+		failed = maps_build(&outer, b, 0, 2, &secret, slots, &d, &active, &value) < 0;
+		assert_int_equal(failed, d.n_errors > 0);
+		diag_done(&d);
+		world.fails_at = 0;
+		if (!failed)
+			close(active);
+		check_slot(a, 1);
+		assert_int_equal(maps_build(&outer, n % 2 ? a : b, 0, 2, &secret, slots, &d,
+					    &active, &value),
+				 0);
+		close(active);
+		check_slot(n % 2 ? a : b, 2);
+		slots_forget(slots);
+	}
+	world = (struct world){};
+	ruleset_free(a);
+	ruleset_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same), cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_text), cmocka_unit_test(test_host),
-		cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_same),   cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_text),   cmocka_unit_test(test_host),
+		cmocka_unit_test(test_maps),   cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_failed),
 	};
 
 	return cmocka_run_group_tests_name("maps", tests, NULL, NULL);
