@@ -69,20 +69,29 @@ void log_init(struct log *l, int max_level)
 	l->target = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_CONSOLE;
 }
 
-/* File names and reasons come from others: nothing in them may steer a terminal. */
+/*
+ * In one piece, since standard error has no buffer. File names and reasons come from others:
+ * nothing in them may steer a terminal.
+ */
 static void write_console(const char *text)
 {
-	flockfile(stderr);
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&line, &size);
+
+	if (!f)
+		return;
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
 		if (*p == '\n')
-			fputs("\\n", stderr);
+			fputs("\\n", f);
 		else if (*p < 0x20 || *p == 0x7f)
-			fprintf(stderr, "\\x%02x", *p);
+			fprintf(f, "\\x%02x", *p);
 		else
-			putc(*p, stderr);
+			putc(*p, f);
 	}
-	putc('\n', stderr);
-	funlockfile(stderr);
+	putc('\n', f);
+	if (fclose(f) == 0)
+		fwrite(line, 1, size, stderr);
 }
 
 static void write_journal(int level, const char *const *fields, const char *text)

@@ -55,17 +55,29 @@ static int report_too_big(struct diag *d, const char *path, long long size)
 	return -EINVAL;
 }
 
-/* Reads up to one byte more than is allowed, however the file changes meanwhile. */
-static int read_all(int fd, const char *path, struct diag *d, char **ret_text, size_t *ret_size)
+/*
+ * Reads up to one byte more than is allowed, however the file changes meanwhile. expected: its size
+ * so far as is known.
+ */
+static int read_all(int fd, const char *path, size_t expected, struct diag *d, char **ret_text,
+		    size_t *ret_size)
 {
-	_cleanup_free_ char *text = malloc(YAML_MAX_SIZE + 1);
-	size_t size = 0;
+	size_t room = expected + 1, size = 0;
+	_cleanup_free_ char *text = malloc(room);
 	ssize_t n;
 
 	if (!text)
 		return -ENOMEM;
 	while (size < YAML_MAX_SIZE + 1) {
-		n = read(fd, text + size, YAML_MAX_SIZE + 1 - size);
+		if (size == room) {
+			char *more = realloc(text, YAML_MAX_SIZE + 1);
+
+			if (!more)
+				return -ENOMEM;
+			text = more;
+			room = YAML_MAX_SIZE + 1;
+		}
+		n = read(fd, text + size, room - size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -108,7 +120,7 @@ int policy_read_file(const char *path, const struct policy_options *opts, struct
 		return err;
 	if (st.st_size > YAML_MAX_SIZE)
 		return report_too_big(d, path, st.st_size);
-	return read_all(fd, path, d, ret_text, ret_size);
+	return read_all(fd, path, (size_t)st.st_size, d, ret_text, ret_size);
 }
 
 int policy_load_file(const char *path, const struct policy_options *opts, struct diag *d,
