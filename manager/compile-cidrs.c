@@ -61,26 +61,28 @@ static bool cidr_holds(const struct policy_cidr *outer, const struct policy_cidr
 }
 
 /*
- * Sorts n pairs of one family, as pair_compare() has it, those that are equal as they were: byte by
- * byte, the one that counts least first. A hundred thousand comparisons of each other take ten
- * times as long.
+ * Sorts n pairs of a family of so many bytes, as pair_compare() has it, those that are equal as
+ * they were: byte by byte, the one that counts least first. A hundred thousand comparisons of each
+ * other take ten times as long.
  */
-static int sort_family(struct pair *pairs, size_t n)
+static int sort_family(struct pair *pairs, size_t n, size_t n_bytes)
 {
 	_cleanup_free_ struct pair *other = malloc(MAX(n, 1U) * sizeof(*other));
-	size_t n_bytes = n ? cidr_bytes(pairs[0].cidr) : 0;
 	struct pair *from = pairs, *to = other;
 
 	if (!other)
 		return -ENOMEM;
-	for (size_t i = 0; n && i <= n_bytes; i++) {
+	for (size_t i = 0; i <= n_bytes; i++) {
 		size_t at = i ? offsetof(struct policy_cidr, addr) + n_bytes - i
 			      : offsetof(struct policy_cidr, prefix);
 		uint32_t ends[256] = {}, end = 0;
+		uint8_t last = 0;
 
-		for (size_t k = 0; k < n; k++)
-			ends[((const uint8_t *)from[k].cidr)[at]]++;
-		if (ends[((const uint8_t *)from[0].cidr)[at]] == n)
+		for (size_t k = 0; k < n; k++) {
+			last = ((const uint8_t *)from[k].cidr)[at];
+			ends[last]++;
+		}
+		if (ends[last] == n)
 			continue;
 		for (size_t k = 0; k < 256; k++) {
 			end += ends[k];
@@ -123,9 +125,9 @@ static int pairs_new(const struct compile_sweep *s, struct pair **ret_pairs, siz
 		return -ENOMEM;
 	n_v4 = collect_family(s, 4, pairs);
 	collect_family(s, 6, pairs + n_v4);
-	err = sort_family(pairs, n_v4);
+	err = sort_family(pairs, n_v4, 4);
 	if (err == 0)
-		err = sort_family(pairs + n_v4, n - n_v4);
+		err = sort_family(pairs + n_v4, n - n_v4, 16);
 	if (err < 0)
 		return err;
 	*ret_pairs = TAKE_PTR(pairs);
@@ -336,7 +338,7 @@ static int fill_addresses(struct compile *c, enum revshell_hook hook, enum revsh
 	err = pairs_new(&s, &pairs, &n_v4, &n_v6);
 	if (err < 0)
 		return err;
-	alone = calloc(s.n, sizeof(*alone));
+	alone = calloc(MAX(s.n, 1U), sizeof(*alone));
 	if (!alone)
 		return -ENOMEM;
 	err = fill_v4(c, &s, hook, dim, pairs, n_v4, alone);

@@ -116,10 +116,15 @@ launch() {
 	daemon_pid=$!
 	denied
 }
-change_one() {
-	printf '#\n' >>"$T/policies/$1.yaml"
+# change NAME EXPRESSION: of sed, in which N is another number each time.
+changes=0
+change() {
+	changes=$((changes + 1))
+	sed -i "${2//N/$changes}" "$T/policies/$1.yaml"
 	ctl reload
 }
+V4='0,/"[0-9.]*\/[0-9]*"/s//"9.N.7.0\/24"/'
+V6='0,/"2001:[0-9a-f:]*\/[0-9]*"/s//"2001:db9:N:0:0:0:0:0\/64"/'
 
 for name in reported denied other; do
 	copy_probe "$T/bin/$name" >/dev/null
@@ -139,7 +144,8 @@ connects 'two threads connect, unconcerned' other "$N"
 took 'status, for comparison' 5 ctl status
 took 'mode: enforce' 5 ctl enforce on
 took 'mode: monitor' 5 ctl enforce off
-took 'reload, one policy of two changed' 5 change_one reported
+took 'reload, one policy of two has other words' 5 change reported '$a # N'
+took 'reload, one policy of two denies otherwise' 5 change denied 's/argError: -[0-9]*/argError: -N/'
 for n in 0 1 8; do
 	subscribers "$n"
 	loss "ten times 400 events, $n subscribers" bursts
@@ -158,7 +164,9 @@ mkdir "$T/many"
 cp "$T"/many/*.yaml "$T/policies/"
 took 'start, 512 policies more of 100,000 prefixes' 1 start
 memory '512 policies'
-took 'reload, one policy of 514 changed' 5 change_one p1
+took 'reload, one policy of 514 has other words' 5 change p3 '$a # N'
+took 'reload, one policy of 514 has another IPv4 prefix' 5 change p3 "$V4"
+took 'reload, one policy of 514 has another IPv6 prefix' 5 change p3 "$V6"
 memory '512 policies, after five reloads'
 rm "$T"/policies/*.yaml
 concern reported 'action: Post'
