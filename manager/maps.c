@@ -107,22 +107,29 @@ static int map_make(struct build *b, const struct content *c, int *ret_fd)
 	return 0;
 }
 
-/*
- * The number of the map that hangs in an element, as to read the map takes CAP_SYS_ADMIN. One that
- * cannot be had while building is 0, which no comparison finds. Kernels before 6.8 wait for all
- * programs at each look-up in an outer map, so that is for comparing alone.
- */
-static int absorb_map(struct build *b, int outer, uint32_t index, int inner)
+/* The number of a map; 0, which no comparison finds, if it cannot be had. */
+static uint32_t map_id(int fd)
 {
 	struct bpf_map_info info = {};
 	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.id;
+}
+
+/*
+ * The number of the map that hangs in an element, as to read the map takes CAP_SYS_ADMIN. Kernels
+ * before 6.8 wait for all programs at each look-up in an outer map.
+ */
+static int absorb_map(struct build *b, int outer, uint32_t index, int inner)
+{
+	uint32_t id = 0;
 	int r = 0;
 
 	if (b->compares)
-		r = bpf_map_lookup_elem(outer, &index, &info.id);
-	else if (bpf_obj_get_info_by_fd(inner, &info, &size) < 0)
-		info.id = 0;
-	absorb(b, &info.id, sizeof(info.id));
+		r = bpf_map_lookup_elem(outer, &index, &id);
+	else
+		id = map_id(inner);
+	absorb(b, &id, sizeof(id));
 	return r;
 }
 
@@ -151,6 +158,14 @@ void maps_slot_forget(struct maps_slot *slot, bool hangs)
 {
 	for (size_t i = 0; i < MAPS_INNERS; i++)
 		inner_forget(&slot->inners[i], hangs);
+}
+
+/* Whether the map is where it was put: somebody may have taken it out. */
+static bool still_hangs(int outer, uint32_t index, const struct maps_inner *inner)
+{
+	uint32_t id;
+
+	return bpf_map_lookup_elem(outer, &index, &id) == 0 && id == map_id(inner->fd);
 }
 
 /* A map of this content that hangs in another slot, or a new one. */
@@ -189,7 +204,7 @@ static int put(struct build *b, const struct content *c, int outer, uint32_t ind
 	if (b->compares)
 		return absorb_outer(b, c->name, outer, index, -EBADF);
 	inner = &b->slots[b->slot].inners[which];
-	if (!inner->kept || inner->digest != digest) {
+	if (!inner->kept || inner->digest != digest || !still_hangs(outer, index, inner)) {
 		r = map_get(b, c, which, digest, &fd);
 		if (r == 0)
 			r = outer_set(b, c->name, outer, index, fd);

@@ -408,6 +408,24 @@ static void test_shared(void **state)
 	world = (struct world){};
 }
 
+/* A map that somebody took out of its slot is put there again. */
+static void test_taken_out(void **state)
+{
+	const struct ruleset_options opts = {};
+	struct maps_slot slots[REVSHELL_SLOTS] = {};
+	struct ruleset *rs = compile(NOT_IN, &opts);
+
+	world = (struct world){};
+	publish(slots, rs, 0, 2 + 5, 1 + 5);
+	publish(slots, rs, 1, 2 + 5, 1);
+	world.hung[outer.rows - OUTER][0] = 0;
+	publish(slots, rs, 2, 2 + 1, 1);
+	check_slot(rs, 2);
+	ruleset_free(rs);
+	slots_forget(slots);
+	world = (struct world){};
+}
+
 /* One that could not be published leaves nothing that the next takes for its own. */
 static void test_failed(void **state)
 {
@@ -450,10 +468,10 @@ static void test_failed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same),   cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_text),   cmocka_unit_test(test_host),
-		cmocka_unit_test(test_maps),   cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_failed),
+		cmocka_unit_test(test_same),	  cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_text),	  cmocka_unit_test(test_host),
+		cmocka_unit_test(test_maps),	  cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_taken_out), cmocka_unit_test(test_failed),
 	};
 
 	return cmocka_run_group_tests_name("maps", tests, NULL, NULL);
