@@ -59,7 +59,7 @@ check_equal 'and so is the old process itself' 1 "$order_status"
 check 'the old process lives' kill -0 "$old_shell"
 check_events 'both are reported under its path' "$(denied "$T/bin/shell")
 $(denied "$T/bin/shell")"
-check 'its identity was computed late' test "$(ctl stats --json=short | jq '."labels-computed-late"')" -gt 0
+check 'its identity was computed late' test "$(counter labels-computed-late)" -gt 0
 
 order "$PROBE --quiet tcp4 connect 127.0.0.1 4444"
 check_equal 'what it starts is another program' 0 "$order_status"

@@ -25,10 +25,6 @@ deny() {
 	END
 }
 
-generation() {
-	ctl stats --json=short | jq .generation
-}
-
 PROBE=$(copy_probe "$T/bin/target")
 listener 4444 "$T/got"
 listener 4500 "$T/got2"
@@ -41,14 +37,14 @@ check_allowed 'without the daemon, 4444 can be reached' tcp4 connect 127.0.0.1 4
 start_daemon "$T/policies" || exit 1
 follow_events
 enforce on
-before=$(generation)
+before=$(counter generation)
 
 # still_denies WHAT: nothing was lost, and nothing of the new files is in force.
 still_denies() {
 	check_denied "$1: 4444 is denied" tcp4 connect 127.0.0.1 4444
 	check_match "$1: with EPERM" '^denied connect EPERM' "$T/check.out"
 	check_allowed "$1: 4500 is allowed" tcp4 connect 127.0.0.1 4500
-	check_equal "$1: the generation" "$before" "$(generation)"
+	check_equal "$1: the generation" "$before" "$(counter generation)"
 	check_equal "$1: the number of policies" 22 "$(ctl policy list --json=short | jq length)"
 	check_events "$1: reported by the old rule set" \
 		"security_socket_connect $PROBE 127.0.0.1 4444 port-4444 OVERRIDE denied EPERM"
@@ -96,7 +92,7 @@ check 'a reload of good files' ctl reload
 check_allowed 'now 4444 is allowed' tcp4 connect 127.0.0.1 4444
 check_denied 'and 4500 denied' tcp4 connect 127.0.0.1 4500
 check_events 'which is reported' "security_socket_connect $PROBE 127.0.0.1 4500 port-4500 OVERRIDE denied EPERM"
-check 'the generation has changed' test "$(generation)" -gt "$before"
+check 'the generation has changed' test "$(counter generation)" -gt "$before"
 
 # The signal does the same as the verb.
 deny port-4444 4444

@@ -64,10 +64,7 @@ END
 marker_policy
 start_daemon "$T/policies" || exit 1
 follow_events
-unknown() {
-	ctl stats --json=short | jq '."paths-unknown"'
-}
-before=$(unknown)
+before=$(counter paths-unknown)
 for i in "${!lengths[@]}"; do
 	PROBE=${paths[i]} check_allowed "${lengths[i]} bytes: allowed in monitor mode" tcp4 connect 127.0.0.1 4444
 done
@@ -112,7 +109,7 @@ PROBE=$deep check_denied 'NotIn: a path too deep is denied though it is in the l
 check_match 'NotIn: with EPERM' '^denied connect EPERM' "$T/check.out"
 new_events '.process_kprobe.verdict' >"$T/verdicts"
 check_equal 'NotIn: reported' denied "$(cat "$T/verdicts")"
-check 'it was counted' test "$(unknown)" -gt "$before"
+check 'it was counted' test "$(counter paths-unknown)" -gt "$before"
 
 policy long.yaml <<END
 apiVersion: cilium.io/v1alpha1

@@ -85,9 +85,6 @@ check_reported() {
 		[.. | objects | .depends_on // [] | length] | add)"' "$T/explained")"
 }
 
-counter() {
-	ctl stats --json=short | jq ".\"$1\""
-}
 as() {
 	setpriv --reuid "$1" --regid "$2" --clear-groups "${@:3}"
 }

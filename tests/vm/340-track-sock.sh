@@ -107,6 +107,6 @@ sysctl -qw net.core.optmem_max=1024
 read -r creator current < <(python3 -S -E "$T/track.py" exec 5555)
 sysctl -qw "net.core.optmem_max=$optmem"
 check_events 'without memory: the caller is named' "inet_csk_listen_start $perl $current $perl $current 5555" "$line"
-check 'creators without memory are counted' test "$(ctl stats --json=short | jq '."owners-without-memory"')" -gt 0
+check 'creators without memory are counted' test "$(counter owners-without-memory)" -gt 0
 track exec 5555 "$perl"
 finish

@@ -55,10 +55,6 @@ marker_policy
 start_daemon "$T/policies" || exit 1
 follow_events
 
-stat_of() {
-	ctl stats --json=short | jq -r ".[\"$1\"]"
-}
-
 connect() {
 	"$PROBE" --quiet --repeat "$2" udp4 connect "${3:-127.0.0.1}" "$1"
 }
@@ -67,7 +63,7 @@ line='.process_kprobe | "\(.policy_name) \(.args[0].sockaddr_arg.addr) \(.verdic
 check '10,000 connects' connect 4501 10000
 check_events '10,000 connects: one event' 'thread 127.0.0.1 allowed' "$line"
 ctl stats --json=short >"$T/stats"
-check_equal '10,000 connects: the others are counted' 9999 "$(stat_of events-rate-limited)"
+check_equal '10,000 connects: the others are counted' 9999 "$(counter events-rate-limited)"
 check_equal '10,000 connects: nothing is lost' 0 \
 	"$(jq '[to_entries[] | select(.key | test("drop|lost")) | .value | numbers] | add // 0' "$T/stats")"
 
@@ -94,10 +90,10 @@ check_events 'enforcing: one event' 'refused 127.0.0.3 denied' "$line"
 moved() {
 	local name=$1 before after
 
-	before=$(stat_of "$name")
+	before=$(counter "$name")
 	shift
 	"$@" >"$T/moved.out" 2>&1
-	after=$(stat_of "$name")
+	after=$(counter "$name")
 	if [ "${after/null/0}" -gt "${before/null/0}" ]; then
 		ok "$name: ${before/null/0}, then $after"
 	else
@@ -142,10 +138,10 @@ without_rows() {
 }
 
 connects=hook.socket_connect
-check_equal 'what was kept back was all on connect' "$(stat_of events-rate-limited)" \
-	"$(stat_of $connects.events-rate-limited)"
-check_equal 'so was what was denied' "$(stat_of denied)" "$(stat_of $connects.denied)"
-check 'the shell is older than the daemon' test "$(stat_of hook.other.labels-computed-late)" -gt 0
+check_equal 'what was kept back was all on connect' "$(counter events-rate-limited)" \
+	"$(counter $connects.events-rate-limited)"
+check_equal 'so was what was denied' "$(counter denied)" "$(counter $connects.denied)"
+check 'the shell is older than the daemon' test "$(counter hook.other.labels-computed-late)" -gt 0
 moved $connects.events-rate-limited connect 4501 5 127.0.0.2
 moved $connects.labels-resolved connect 5001 1
 moved $connects.events-sent connect 5001 1
@@ -154,7 +150,7 @@ moved $connects.path-buffers-busy without_buffers
 moved hook.other.path-buffers-busy without_buffers
 moved $connects.directories-unknown from_deep "$PROBE"
 moved hook.other.paths-unknown from_deep "$deep/probe"
-check_equal 'no look-up has failed' 0 "$(stat_of $connects.lookups-failed)"
+check_equal 'no look-up has failed' 0 "$(counter $connects.lookups-failed)"
 # a hole denies, also the way to the bus
 enforce off
 moved $connects.lookups-failed without_rows

@@ -7,20 +7,7 @@
 
 PIN_DIR=/sys/fs/bpf/revshell
 TARGET=$(copy_probe "$T/bin/target")
-policy refuse.yaml <<END
-apiVersion: cilium.io/v1alpha1
-kind: TracingPolicy
-metadata:
-  name: refuse
-spec:
-  kprobes:
-  - call: security_socket_connect
-    syscall: false
-    args: [{index: 1, type: sockaddr}]
-    selectors:
-    - matchBinaries: [{operator: In, values: ["$TARGET"]}]
-      matchActions: [{action: Override, argError: -13}]
-END
+refuse connect 4444 In "$TARGET"
 PROBE=$TARGET
 connect=(udp4 connect 127.0.0.1 4444)
 

@@ -6,18 +6,7 @@
 # timeout: 200
 . "$(dirname "$0")/lib.sh"
 
-policy refuse.yaml <<END
-apiVersion: cilium.io/v1alpha1
-kind: TracingPolicy
-metadata:
-  name: refuse
-spec:
-  kprobes:
-  - call: security_socket_connect
-    syscall: false
-    selectors:
-    - matchActions: [{action: Override, argError: -13}]
-END
+refuse connect 4444 In "$PROBE"
 start_bus
 check_match 'the kernel is in lockdown' '\[confidentiality\]' /sys/kernel/security/lockdown
 check_status 'the daemon ends' 3 "$REVSHELLD" --policy-dir "$T/policies" --bus="$DBUS_SYSTEM_BUS_ADDRESS" --mode=enforce

@@ -71,7 +71,7 @@ for _ in 1 2 3 4; do
 	storm
 	measure >>"$T/figures"
 done
-check 'there were events' test "$(ctl stats --json=short | jq '."events-sent"')" -ge 1500
+check 'there were events' test "$(counter events-sent)" -ge 1500
 # 200 bytes an event, a rule set a reload, or a label a process would show
 bounded anonymous 250
 bounded rss 250

@@ -3,7 +3,8 @@
 # Runs the named tests one after the other in the guest; the results go to a folder of the host's.
 set -u
 
-# inside.sh RESULTS PLAN: a line of PLAN is the name, the time limit and the file of one test.
+# inside.sh RESULTS PLAN: a line of PLAN is the name, the time limit, the pins
+# ("shared" or "none") and the file of one test.
 # NAME.log gets the output, that of all boots, NAME.status the exit status, written only once the test is over.
 results=$1 plan=$2
 group=/sys/fs/cgroup/test
@@ -41,9 +42,8 @@ clean_up() {
 	ip addr flush dev lo scope global 2>/dev/null
 }
 
-while read -r name limit file <&3; do
+while read -r name limit pins file <&3; do
 	mkdir -p "$group"
-	pins=$(sed -n '1,20s/^# pins: *//p' "$file")
 	[ "$pins" = shared ] || remove_pins
 	started=$SECONDS
 	(

@@ -164,6 +164,27 @@ refuse_lsm() {
 	END
 }
 
+# refuse CALL PORT OPERATOR BINARY [OPTIONS]: a policy, named after call and port, that refuses, with EACCES and
+# without an event, what the program does (In) or all but it (NotIn).
+refuse() {
+	policy "$1-$2.yaml" <<-END
+		apiVersion: cilium.io/v1alpha1
+		kind: TracingPolicy
+		metadata:
+		  name: $1-$2
+		spec:
+		  options: [${5:-}]
+		  kprobes:
+		  - call: security_socket_$1
+		    syscall: false
+		    args: [{index: 1, type: sockaddr}]
+		    selectors:
+		    - matchBinaries: [{operator: $3, values: ["$4"]}]
+		      matchArgs: [{index: 1, operator: SPort, values: ["$2"]}]
+		      matchActions: [{action: Override, argError: -13}, {action: NoPost}]
+	END
+}
+
 # start_bus: a bus of our own, set up as the system's: nobody may own a name or send but by permission.
 start_bus() {
 	local dir=/run/revshell-bus policy=$TREE/dbus/org.revshell1.conf extra
@@ -349,8 +370,13 @@ marker_policy() {
 	END
 }
 
+# counter NAME: of the daemon's statistics.
+counter() {
+	ctl stats --json=short | jq -r ".[\"$1\"]"
+}
+
 subscribed() {
-	[ "$(ctl stats --json=short | jq -r .subscribers)" -ge 1 ]
+	[ "$(counter subscribers)" -ge 1 ]
 }
 
 # follow_events: all events from now on go to $T/events, as JSON.
