@@ -83,7 +83,7 @@ struct attempt {
 	bool stdio; /* put the socket on descriptors 0 to 2 before the operation */
 };
 
-static unsigned int n_repeat = 1, n_threads = 1;
+static unsigned int n_repeat = 1, n_threads = 1, pause_us;
 static atomic_uint counts[N_OUTCOMES];
 static int report_fd = STDOUT_FILENO;
 static bool quiet;
@@ -467,6 +467,8 @@ static void *run_attempts(void *arg)
 		outcome = a->action(a, &step);
 		report(outcome, step, errno);
 		atomic_fetch_add(&counts[outcome], 1);
+		if (pause_us > 0)
+			usleep(pause_us);
 	}
 	return NULL;
 }
@@ -635,7 +637,8 @@ static int usage(void)
 		fprintf(stderr, " %s", actions[i].name);
 	fprintf(stderr,
 		"\nOPTION: --send TEXT  --shell COMMAND  --hold SECONDS  --repeat N  --threads N\n"
-		"        --nonblock  --stdio (socket on descriptors 0 to 2)  --quiet\n"
+		"        --pause MICROSECONDS (after each)  --nonblock  --quiet\n"
+		"        --stdio (socket on descriptors 0 to 2)\n"
 		"Exit status: 0 allowed, 1 denied (EPERM, EACCES), 2 could not try, 3 anything "
 		"else\n");
 	return UNTRIED;
@@ -654,15 +657,11 @@ static const struct protocol *find_protocol(const char *name)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"send", required_argument, NULL, 's'},
-		{"shell", required_argument, NULL, 'x'},
-		{"hold", required_argument, NULL, 'h'},
-		{"repeat", required_argument, NULL, 'r'},
-		{"threads", required_argument, NULL, 't'},
-		{"nonblock", no_argument, NULL, 'n'},
-		{"stdio", no_argument, NULL, 'd'},
-		{"quiet", no_argument, NULL, 'q'},
-		{},
+		{"send", required_argument, NULL, 's'},	   {"shell", required_argument, NULL, 'x'},
+		{"hold", required_argument, NULL, 'h'},	   {"repeat", required_argument, NULL, 'r'},
+		{"threads", required_argument, NULL, 't'}, {"pause", required_argument, NULL, 'p'},
+		{"nonblock", no_argument, NULL, 'n'},	   {"stdio", no_argument, NULL, 'd'},
+		{"quiet", no_argument, NULL, 'q'},	   {},
 	};
 	struct attempt a = {};
 	bool wants_addr = false;
@@ -685,6 +684,9 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 			n_threads = (unsigned int)atoi(optarg);
+			break;
+		case 'p':
+			pause_us = (unsigned int)atoi(optarg);
 			break;
 		case 'n':
 			a.nonblock = true;
