@@ -94,8 +94,8 @@ moved() {
 	shift
 	"$@" >"$T/moved.out" 2>&1
 	after=$(counter "$name")
-	if [ "${after/null/0}" -gt "${before/null/0}" ]; then
-		ok "$name: ${before/null/0}, then $after"
+	if [ "$after" -gt "$before" ]; then
+		ok "$name: $before, then $after"
 	else
 		fail "$name: $before, then $after"
 	fi
