@@ -3,6 +3,7 @@
 # 60 transactions of 3 to 500 policies in a storm of connects: each decision is of one set, and nothing is lost.
 # kernels: 6.12
 # timeout: 400
+# pins: shared
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p "$T/policies"
