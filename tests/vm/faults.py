@@ -169,7 +169,7 @@ def crash_reloads():
             break
         # or the process that loads programs for it died, which the daemon outlives
         try:
-            daemon.process.wait(2)
+            daemon.process.wait(0.2)
         except subprocess.TimeoutExpired:
             daemon.kill()
         found = pairs.in_force()
