@@ -12,7 +12,7 @@
 #include "expect.h"
 #include "world.h"
 
-#define N_SWAPS	   100U
+#define N_SWAPS	   200U
 #define N_WARM	   20U /* swaps before memory is first looked at, whole rounds of A B B A */
 #define N_FLIPS	   200U
 #define N_CALLERS  2U

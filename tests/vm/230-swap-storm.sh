@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The rule set is swapped 100 times under a storm of connects: not one decision out of a mixture.
+# The rule set is swapped 200 times under a storm of connects: not one decision out of a mixture.
 # kernels: 5.10 6.12
 # timeout: 600
 . "$(dirname "$0")/lib.sh"

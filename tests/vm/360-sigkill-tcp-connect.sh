@@ -74,7 +74,7 @@ check_equal 'monitoring: reported' "8 tcp_connect $python 4444 KPROBE_ACTION_SIG
 	"$(sort "$T/events.lines" | uniq -c | sed 's/^ *//')"
 
 enforce on
-n=250
+n=1000
 : >"$T/got"
 : >"$T/got6"
 capture_start 4444

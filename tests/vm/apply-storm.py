@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pairs import ALWAYS, PAIRS, SETS, denied, in_force, policies
 
 T = os.environ["T"]
-N = 60
+N = 200
 DAEMON = int(os.environ["DAEMON_PID"])
 
 
@@ -29,7 +29,7 @@ def write(name, more):
 
 def more(i):
     """How many policies transaction i has beside the three that tell the sets apart."""
-    return 497 if i % 30 == 29 else 61 if i % 10 == 5 else i % 4
+    return 497 if i % 50 == 49 else 61 if i % 10 == 5 else i % 4
 
 
 def apply(name, n):
