@@ -164,6 +164,12 @@ kill_daemon
 took 'start, programs taken over' 1 start
 stop
 
+rm "$T/policies/reported.yaml"
+start
+concern reported 'action: Post'
+took 'reload, a policy beside the only one' 1 ctl reload
+stop
+
 umask 022
 mkdir "$T/many"
 "$BUILD/tests/engine/scale" "$T" "$T/many" || fail 'the policies are written'
