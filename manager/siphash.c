@@ -51,7 +51,8 @@ uint64_t siphash13(const void *data, size_t size, const uint64_t key[2])
 		state_absorb(&s, word);
 	}
 	word = 0;
-	memcpy(&word, p, left);
+	if (left > 0)
+		memcpy(&word, p, left);
 	state_absorb(&s, word | (uint64_t)size << 56);
 	s.v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
