@@ -18,7 +18,7 @@ refuse connect 4447 NotIn "$EXEMPT"
 
 # Connects until it is told to stop, by two processes with a short pause after each, so that no moment is left out
 # and the daemon gets a processor as well; REVSHELL_STORM=1 leaves no pause.
-pause=200
+pause=100
 [ -z "${REVSHELL_STORM:-}" ] || pause=0
 storm_start() {
 	storm=()
