@@ -73,6 +73,7 @@ enum {
 	OPT_JOURNAL_EVENTS,
 	OPT_EXPORT_FILE,
 	OPT_EXPORT_MAX_SIZE,
+	OPT_EVENT_RING,
 	OPT_EXPORT_FILES,
 	OPT_METRICS_FILE,
 	OPT_METRICS_INTERVAL,
@@ -93,6 +94,7 @@ static const struct option long_options[] = {
 	{"stop-disarm", no_argument, NULL, OPT_STOP_DISARM},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"config", required_argument, NULL, OPT_CONFIG},
+	{"event-ring", required_argument, NULL, OPT_EVENT_RING},
 	{"journal-events", required_argument, NULL, OPT_JOURNAL_EVENTS},
 	{"export-file", required_argument, NULL, OPT_EXPORT_FILE},
 	{"export-file-max-size", required_argument, NULL, OPT_EXPORT_MAX_SIZE},
@@ -128,6 +130,8 @@ void config_print_help(void)
 	       "boot\n"
 	       "  --stop-disarm      End the enforcement that outlived a daemon, and exit\n"
 	       "  --log-level=LEVEL  emerg, alert, crit, err, warning, notice, info or debug\n"
+	       "  --event-ring=SIZE  Kernel memory for events that wait for the daemon (default: "
+	       "1M)\n"
 	       "  --journal-events=WHICH\n"
 	       "                     Events that go to the journal: verdicts (default), all or "
 	       "none\n"
@@ -209,6 +213,12 @@ static int set_value(struct config *c, int opt, const char *arg, const char **re
 		if (r < 0)
 			return -EINVAL;
 		c->log_level = r;
+		return 0;
+	case OPT_EVENT_RING:
+		*ret_wanted = "a power of 2 from 64K to 1G, bytes or with K, M or G";
+		if (units_parse(arg, units_size, 1U << 30, &n) < 0 || n < 65536 || (n & (n - 1)))
+			return -EINVAL;
+		c->event_ring = n;
 		return 0;
 	case OPT_JOURNAL_EVENTS:
 		*ret_wanted = "verdicts, all or none";
@@ -300,6 +310,7 @@ static const struct {
 	{"AllowGroup", OPT_ALLOW_GROUP},
 	{"Backend", OPT_BACKEND},
 	{"Bus", OPT_BUS},
+	{"EventRing", OPT_EVENT_RING},
 	{"ExportFile", OPT_EXPORT_FILE},
 	{"ExportFileMaxFiles", OPT_EXPORT_FILES},
 	{"ExportFileMaxSize", OPT_EXPORT_MAX_SIZE},

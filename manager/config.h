@@ -31,6 +31,7 @@ struct config {
 	bool lock;	   /* as soon as all is in force */
 	bool stop_disarm;  /* only remove the pins and exit */
 	int log_level;
+	size_t event_ring; /* bytes; 0: default */
 	struct sink_config sinks;
 	bool help; /* only print and exit */
 	bool version;

@@ -115,6 +115,7 @@ static int start_manager(struct daemon *d, struct diag *diag, struct policy_set 
 	const struct backend_options options = {
 		.kind = d->config.backend,
 		.pin_dir = d->config.pin_dir,
+		.ring_size = d->config.event_ring,
 	};
 	const struct manager_who who = {.via = "start"};
 	_cleanup_free_ char *reason = NULL;

@@ -160,7 +160,7 @@ static void test_values(void **state)
 	    "c\nPinDirectory=none\nBus=session\nJournalEvents=all\nExportFile=/"
 	    "e\nExportFileMaxSize=64K\n"
 	    "ExportFileMaxFiles=7\nMetricsFile=/"
-	    "m\nMetricsInterval=2m\nSandbox=log\nAllowGroup=adm\nLock=yes",
+	    "m\nMetricsInterval=2m\nSandbox=log\nAllowGroup=adm\nLock=yes\nEventRing=8M",
 	    0644);
 	assert_int_equal(read_all(f, &c, &d), 0);
 	assert_int_equal(c.backend, BACKEND_KPROBE);
@@ -180,6 +180,7 @@ static void test_values(void **state)
 	assert_int_equal(c.sandbox, SANDBOX_LOG);
 	assert_string_equal(c.allow_group, "adm");
 	assert_true(c.lock);
+	assert_int_equal(c.event_ring, 8 << 20);
 	config_done(&c);
 	diag_done(&d);
 
@@ -195,6 +196,8 @@ static void test_values(void **state)
 	assert_error(f, "AllowGroup=", "AllowGroup is a group's name or number");
 	assert_error(f, "LogLevel=8", "LogLevel is emerg .. debug");
 	assert_error(f, "JournalEvents=some", "JournalEvents is verdicts, all or none, not");
+	assert_error(f, "EventRing=3M", "EventRing is a power of 2 from 64K to 1G");
+	assert_error(f, "EventRing=32K", "EventRing is a power of 2 from 64K to 1G");
 	assert_error(f, "ExportFile=here", "ExportFile is a path, or none");
 	assert_error(f, "ExportFileMaxSize=4095", "ExportFileMaxSize is 0 for no bound, or bytes");
 	assert_error(f, "ExportFileMaxSize=1T", "ExportFileMaxSize is 0 for no bound, or bytes");

@@ -47,7 +47,8 @@ wait_for 20 process_gone "$daemon_pid"
 rm -f "$T"/policies/*
 umask 022
 check '512 policies are written' "$BUILD/tests/engine/scale" "$T" "$T/policies"
-start_daemon "$T/policies" || exit 1
+start_daemon "$T/policies" --event-ring=2M || exit 1
+check_equal 'the ring has the size that was told' 2097152 "$(bpftool -j map show name rs_events | jq .max_entries)"
 check_equal 'all are loaded' 512 "$(ctl policy list --json=short | jq length)"
 check_memory '512 policies' 12288 4096
 for i in 1 2 3 4; do
