@@ -49,11 +49,6 @@ int line_finish(struct line *l)
 	return 0;
 }
 
-static char *put(char *to, const char *s, size_t n)
-{
-	return (char *)memcpy(to, s, n) + n;
-}
-
 /* Room for a value of n bytes behind the comma and the key that it needs, which are written. */
 static char *line_begin(struct line *l, const char *key, size_t n)
 {
@@ -66,7 +61,7 @@ static char *line_begin(struct line *l, const char *key, size_t n)
 		*to++ = ',';
 	if (key) {
 		*to++ = '"';
-		to = put(to, key, key_len);
+		to = mempcpy(to, key, key_len);
 		*to++ = '"';
 		*to++ = ':';
 	}
@@ -100,7 +95,7 @@ void line_close(struct line *l, char bracket)
 
 static char *put_hex(char *to, unsigned int c, const char *digits)
 {
-	to = put(to, "\\u00", strlen("\\u00"));
+	to = mempcpy(to, "\\u00", strlen("\\u00"));
 	*to++ = digits[c >> 4];
 	*to++ = digits[c & 15];
 	return to;
@@ -133,12 +128,12 @@ static char *put_special(char *to, const char *s, size_t n, size_t *i)
 
 	if (k == 0 || code == 0) {
 		*i += 1;
-		return put(to, EVENT_REPLACEMENT, strlen(EVENT_REPLACEMENT));
+		return mempcpy(to, EVENT_REPLACEMENT, strlen(EVENT_REPLACEMENT));
 	}
 	*i += k;
 	if (code >= 0x7f && code < 0xa0)
 		return put_hex(to, code, "0123456789abcdef");
-	return k == 1 ? put_escape(to, (unsigned char)code) : put(to, from, k);
+	return k == 1 ? put_escape(to, (unsigned char)code) : mempcpy(to, from, k);
 }
 
 void line_bytes(struct line *l, const char *key, const char *s, size_t n)
@@ -180,7 +175,7 @@ static char *put_digits(char *to, uint64_t n)
 		buf[--i] = (char)('0' + n % 10);
 		n /= 10;
 	} while (n);
-	return put(to, buf + i, sizeof(buf) - i);
+	return mempcpy(to, buf + i, sizeof(buf) - i);
 }
 
 static char *put_signed(char *to, int64_t n)
@@ -210,7 +205,7 @@ void line_false(struct line *l, const char *key)
 	char *to = line_begin(l, key, strlen("false"));
 
 	if (to)
-		line_end(l, put(to, "false", strlen("false")));
+		line_end(l, mempcpy(to, "false", strlen("false")));
 }
 
 void line_decimal(struct line *l, const char *key, uint64_t n)
@@ -258,7 +253,7 @@ void line_time(struct line *l, const char *key, int64_t ns)
 	to = put_fixed(to, ':', (uint64_t)tm.tm_min, 2);
 	to = put_fixed(to, ':', (uint64_t)tm.tm_sec, 2);
 	to = put_fixed(to, '.', (uint64_t)frac, 9);
-	line_end(l, put(to, "Z\"", strlen("Z\"")));
+	line_end(l, mempcpy(to, "Z\"", strlen("Z\"")));
 }
 
 void line_exec_id(struct line *l, const char *key, const char *node, uint64_t start_ns,

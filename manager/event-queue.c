@@ -58,21 +58,16 @@ static void measure(const struct revshell_event *ev, uint16_t ret_used[static N_
 		ret_used[i] = (uint16_t)MIN(lengths[i], strings[i].size);
 }
 
-static char *put(char *to, const char *from, size_t n)
-{
-	return (char *)memcpy(to, from, n) + n;
-}
-
 /* Returns where the copy ends. */
 static char *pack(const struct packed *p, const char *record, char *to)
 {
 	size_t at = 0;
 
 	for (size_t i = 0; i < N_STRINGS; i++) {
-		to = put(to, record + at, strings[i].begin + p->used[i] - at);
+		to = mempcpy(to, record + at, strings[i].begin + p->used[i] - at);
 		at = strings[i].begin + strings[i].size;
 	}
-	return put(to, record + at, p->size - at);
+	return mempcpy(to, record + at, p->size - at);
 }
 
 static void unpack(const struct packed *p, const char *from, char *record)

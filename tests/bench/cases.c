@@ -212,14 +212,14 @@ void bench_write_policy(FILE *f, const struct bench_case *c, unsigned int i, con
 		bool first = true;
 
 		for (int ask = 0; ask < ASK_MAX; ask++) {
+			const char *text = ask == fails ? filters[ask].fails : filters[ask].holds;
+
 			if ((int)filters[ask].part != part || !(c->asks & 1U << ask))
 				continue;
 			if (first)
 				fprintf(f, "%s%s:\n", indent, part_keys[part]);
 			first = false;
 			indent = "      ";
-			const char *text = ask == fails ? filters[ask].fails : filters[ask].holds;
-
 			if (ask == ASK_SA_PORT && c->scattered)
 				write_filter_more(f, text, 10000 + i);
 			else

@@ -34,9 +34,6 @@ memory() {
 		figure "$1: $key of the daemon" "$(sed -n "s/^$key:[^0-9]*\([0-9]*\) kB/\1/p" "/proc/$daemon_pid/status")" KiB
 	done
 }
-stat() {
-	ctl stats --json=short | jq ".\"$1\""
-}
 # concern NAME ACTION: of every connect of the program of that name.
 concern() {
 	policy "$1.yaml" <<-END
@@ -79,21 +76,21 @@ burst() {
 	wait_for 120 none_waits
 }
 none_waits() {
-	[ "$(stat events-waiting)" -eq 0 ]
+	[ "$(counter events-waiting)" -eq 0 ]
 }
 # loss NAME COMMAND...: what is lost of the events meanwhile, and how many the daemon takes a second of its own
 # processor time.
 loss() {
 	local name=$1 full slow seen spent
 
-	full=$(stat events-dropped-ring-full) slow=$(stat subscriber-drops) seen=$(stat events-seen)
+	full=$(counter events-dropped-ring-full) slow=$(counter subscriber-drops) seen=$(counter events-seen)
 	spent=$(cut -d ' ' -f 1 "/proc/$daemon_pid/schedstat")
 	"${@:2}"
 	spent=$(($(cut -d ' ' -f 1 "/proc/$daemon_pid/schedstat") - spent))
-	seen=$(($(stat events-seen) - seen))
+	seen=$(($(counter events-seen) - seen))
 	figure "$name: told" "$((seen * 1000000000 / spent))" events/s
-	figure "$name: lost, ring full" "$(($(stat events-dropped-ring-full) - full))" events
-	figure "$name: lost, subscribers slow" "$(($(stat subscriber-drops) - slow))" events
+	figure "$name: lost, ring full" "$(($(counter events-dropped-ring-full) - full))" events
+	figure "$name: lost, subscribers slow" "$(($(counter subscriber-drops) - slow))" events
 }
 bursts() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -101,7 +98,7 @@ bursts() {
 	done
 }
 have_subscribers() {
-	[ "$(stat subscribers)" -eq "$1" ]
+	[ "$(counter subscribers)" -eq "$1" ]
 }
 # subscribers N: so many in all.
 subscribers() {
