@@ -2,16 +2,13 @@
 /* Records that were taken out of the kernel's ring and are not told yet. */
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "event-queue.h"
 #include "macro.h"
 
-/* Of memory that goes back to the kernel at once, and leaves no holes in the heap. */
-#define CHUNK_BYTES (128U << 10)
-#define MAX_CHUNKS  (EVENT_QUEUE_MAX_BYTES / CHUNK_BYTES)
-
-/* An empty queue keeps a chunk of which no more than that was used. */
-#define KEPT_BYTES  (16U << 10)
+/* Memory is given back in pieces of this size, or that of a page if they are larger. */
+#define PIECE_BYTES (16U << 10)
 
 #define N_STRINGS   5
 
@@ -22,18 +19,12 @@ struct packed {
 	uint16_t used[N_STRINGS + 3]; /* bytes of each string */
 };
 
-struct event_chunk {
-	struct event_chunk *next;
-	size_t begin, end; /* of what is in data */
-	char data[];
-};
-
-#define DATA_BYTES (CHUNK_BYTES - offsetof(struct event_chunk, data))
-#define MAX_BYTES  (sizeof(struct packed) + sizeof(struct revshell_event_more))
+#define MAX_BYTES (sizeof(struct packed) + sizeof(struct revshell_event_more))
 
 _Static_assert(sizeof(struct packed) % 8 == 0 && sizeof(struct revshell_event_more) % 8 == 0,
 	       "records stand at whole words");
-_Static_assert(DATA_BYTES % 8 == 0 && DATA_BYTES >= MAX_BYTES, "a chunk takes any record");
+_Static_assert(EVENT_QUEUE_MIN_BYTES >= 16 * PIECE_BYTES && PIECE_BYTES >= MAX_BYTES,
+	       "however its pieces stand, a queue has room for a record");
 
 #define STRING(member)                                               \
 	{                                                            \
@@ -85,96 +76,120 @@ static void unpack(const struct packed *p, const char *from, char *record)
 	memcpy(record + at, from, p->size - at);
 }
 
-bool event_queue_reserve(struct event_queue *q)
+int event_queue_init(struct event_queue *q)
 {
-	struct event_chunk *c;
+	for (uint64_t size = EVENT_QUEUE_BYTES; size >= EVENT_QUEUE_MIN_BYTES; size /= 2) {
+		char *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (q->last && DATA_BYTES - q->last->end >= MAX_BYTES)
-		return true;
-	if (q->n_chunks == MAX_CHUNKS)
+		if (data == MAP_FAILED)
+			continue;
+		q->data = data;
+		q->size = size;
+		q->piece = MAX((uint64_t)sysconf(_SC_PAGESIZE), PIECE_BYTES);
+		return 0;
+	}
+	return -ENOMEM;
+}
+
+/* Where a record begins that is due at this byte: one that might not fit before the end begins
+ * anew. */
+static uint64_t begin_of(const struct event_queue *q, uint64_t at)
+{
+	uint64_t left = q->size - at % q->size;
+
+	return left < MAX_BYTES ? at + left : at;
+}
+
+static char *place(const struct event_queue *q, uint64_t at)
+{
+	return q->data + at % q->size;
+}
+
+/* The piece that is being emptied is not written to: it will be given back as a whole. */
+bool event_queue_has_room(const struct event_queue *q)
+{
+	uint64_t in = atomic_load_explicit(&q->in, memory_order_relaxed), out;
+
+	if (!q->data)
 		return false;
-	c = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (c == MAP_FAILED)
-		return false;
-	if (q->last)
-		q->last->next = c;
-	else
-		q->first = c;
-	q->last = c;
-	q->n_chunks++;
-	return true;
+	/* what is before it was read, and its pieces given back */
+	out = atomic_load_explicit(&q->out, memory_order_acquire);
+	return begin_of(q, in) + MAX_BYTES - (out - out % q->piece) <= q->size;
 }
 
 void event_queue_push(struct event_queue *q, const struct revshell_event *ev, size_t size)
 {
-	struct event_chunk *c = q->last;
-	char *begin = c->data + c->end, *end;
+	uint64_t in = begin_of(q, atomic_load_explicit(&q->in, memory_order_relaxed));
+	char *begin = place(q, in), *end;
 	struct packed *p = (struct packed *)(void *)begin;
 
 	*p = (struct packed){.size = (uint32_t)MIN(size, sizeof(q->record))};
 	measure(ev, p->used);
 	end = pack(p, (const char *)ev, begin + sizeof(*p));
 	p->bytes = (uint32_t)(end - begin + 7) & ~7U;
-	c->end += p->bytes;
-	q->n++;
+	atomic_fetch_add_explicit(&q->n_in, 1, memory_order_relaxed);
+	/* the record is there before it is seen */
+	atomic_store_explicit(&q->in, in + p->bytes, memory_order_release);
 }
 
-static void free_first(struct event_queue *q)
+uint64_t event_queue_n(const struct event_queue *q)
 {
-	struct event_chunk *c = q->first;
+	uint64_t out = atomic_load_explicit(&q->n_out, memory_order_relaxed);
 
-	q->first = c->next;
-	if (!q->first)
-		q->last = NULL;
-	q->n_chunks--;
-	(void)munmap(c, CHUNK_BYTES);
+	return atomic_load_explicit(&q->n_in, memory_order_relaxed) - out;
 }
 
-/* Nothing of the first chunk is left. */
-static void leave_first(struct event_queue *q)
+bool event_queue_has_record(const struct event_queue *q)
 {
-	struct event_chunk *c = q->first;
-
-	if (c->next || c->end > KEPT_BYTES)
-		free_first(q);
-	else
-		c->begin = c->end = 0;
+	return atomic_load_explicit(&q->out, memory_order_relaxed) !=
+	       atomic_load_explicit(&q->in, memory_order_acquire);
 }
 
-static const struct packed *oldest(const struct event_queue *q)
+/* Gives back the pieces that were left on the way from one byte to another. */
+static void give_back(const struct event_queue *q, uint64_t from, uint64_t to)
 {
-	return (const struct packed *)(const void *)(q->first->data + q->first->begin);
+	for (from -= from % q->piece; from + q->piece <= to; from += q->piece)
+		(void)madvise(place(q, from), q->piece, MADV_DONTNEED);
+}
+
+static const struct packed *oldest(const struct event_queue *q, uint64_t out)
+{
+	return (const struct packed *)(const void *)place(q, out);
 }
 
 const struct revshell_event *event_queue_pop(struct event_queue *q, size_t *ret_size)
 {
+	uint64_t out = atomic_load_explicit(&q->out, memory_order_relaxed), begin, end;
 	const struct packed *p;
 
-	if (q->n == 0)
+	if (!event_queue_has_record(q))
 		return NULL;
-	p = oldest(q);
+	begin = begin_of(q, out);
+	p = oldest(q, begin);
 	*ret_size = p->size;
 	unpack(p, (const char *)(p + 1), (char *)&q->record);
-	q->first->begin += p->bytes;
-	q->n--;
-	if (q->first->begin == q->first->end)
-		leave_first(q);
+	end = begin + p->bytes;
+	give_back(q, out, end);
+	atomic_fetch_add_explicit(&q->n_out, 1, memory_order_relaxed);
+	atomic_store_explicit(&q->out, end, memory_order_release);
 	return &q->record.ev;
 }
 
 uint64_t event_queue_generation(const struct event_queue *q)
 {
-	uint64_t generation;
+	uint64_t out = begin_of(q, atomic_load_explicit(&q->out, memory_order_relaxed)), generation;
 
+	/* before the first string, and so where it stands in the record */
 	memcpy(&generation,
-	       (const char *)(oldest(q) + 1) + offsetof(struct revshell_event, generation),
+	       (const char *)(oldest(q, out) + 1) + offsetof(struct revshell_event, generation),
 	       sizeof(generation));
 	return generation;
 }
 
 void event_queue_done(struct event_queue *q)
 {
-	while (q->first)
-		free_first(q);
-	q->n = 0;
+	if (q->data)
+		(void)munmap(q->data, q->size);
+	*q = (struct event_queue){};
 }

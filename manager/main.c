@@ -201,6 +201,8 @@ static int confine(struct daemon *d)
 
 	r = backend_confine(d->manager->backend, d->config.sandbox, forget_policies, d->manager);
 	if (r >= 0)
+		r = manager_listen(d->manager, d->config.sandbox, &step);
+	if (r >= 0)
 		r = sandbox_enter(SANDBOX_DAEMON, d->config.sandbox, &step);
 	if (r < 0) {
 		log_error(&d->log, "Failed to enter the sandbox: cannot %s: %s; see --sandbox",
@@ -261,7 +263,7 @@ static bool find_group(const struct daemon *d, gid_t *ret_gid)
 		*ret_gid = (gid_t)number;
 		return true;
 	}
-	g = getgrnam(name); /* NOLINT(concurrency-mt-unsafe): there is one thread */
+	g = getgrnam(name); /* NOLINT(concurrency-mt-unsafe): there is no other thread yet */
 	if (!g)
 		log_warning(&d->log,
 			    "AllowGroup=%s: there is no such group, so nobody is let by it", name);
@@ -313,6 +315,7 @@ static int run(struct daemon *d)
 static void keep_small(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 64 << 10); /* fixed: else it rises with what was freed */
+	mallopt(M_ARENA_MAX, 1);
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 

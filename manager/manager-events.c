@@ -7,18 +7,6 @@
 #include "manager.h"
 #include "manager-internal.h"
 
-/* In a row, until the backend's descriptor is given up. */
-#define MAX_FAILURES 100
-
-/*
- * While records wait to be told, the ring is looked after each time that so many were. It holds
- * some 600, which two processors fill in a few milliseconds.
- */
-#define TOLD_BETWEEN 8U
-
-/* Looks in a row; what comes as fast as it is taken waits until some are told. */
-#define MAX_LOOKS    16U
-
 /* What on_match and on_expanded need to know of the record they are called for. */
 struct expansion {
 	struct manager *manager;
@@ -153,7 +141,7 @@ static void tell_record(struct manager *m, const struct revshell_event *ev, size
 static bool tell_oldest(struct manager *m)
 {
 	size_t size;
-	const struct revshell_event *ev = event_queue_pop(&m->queue, &size);
+	const struct revshell_event *ev = event_queue_pop(&m->reader.queue, &size);
 
 	if (ev)
 		tell_record(m, ev, size);
@@ -168,70 +156,46 @@ void manager_flush_events(struct manager *m)
 
 void manager_flush_generation(struct manager *m, uint64_t generation)
 {
-	while (m->queue.n > 0 && event_queue_generation(&m->queue) <= generation)
+	const struct event_queue *q = &m->reader.queue;
+
+	while (event_queue_has_record(q) && event_queue_generation(q) <= generation)
 		(void)tell_oldest(m);
 }
 
-static int on_record(const struct revshell_event *ev, size_t size, void *userdata)
+static void note_reading(struct manager *m)
 {
-	struct manager *m = userdata;
+	int failure = atomic_load(&m->reader.failure);
 
-	event_queue_push(&m->queue, ev, size);
-	return event_queue_reserve(&m->queue) ? 0 : -ENOSPC;
-}
-
-/*
- * Empties the ring into the queue. What that has no room for stays where it is, so that only the
- * kernel loses records, and counts them.
- */
-static int take_records(struct manager *m)
-{
-	int r = 1;
-
-	for (unsigned int n = 0; r > 0 && n < MAX_LOOKS && event_queue_reserve(&m->queue); n++)
-		r = backend_events_consume(m->backend, on_record, m);
-	return r == -ENOSPC || r == -EAGAIN || r == -EINTR ? 0 : MIN(r, 0);
-}
-
-/* Readable and unreadable at once: better deaf than spinning. Verdicts do not need this. */
-static void become_deaf(struct manager *m)
-{
+	if (failure < 0 && m->events_failure == 0)
+		log_error(m->log, "Failed to read events: %s", strerror(-failure));
+	m->events_failure = failure;
+	if (!atomic_load(&m->reader.gave_up) || m->events_deaf)
+		return;
 	log_error(m->log, "Events are not read any more");
 	m->events_deaf = true;
-	(void)sd_event_source_set_enabled(m->events_source, SD_EVENT_OFF);
 	if (m->observer.properties_changed)
 		m->observer.properties_changed(m->observer.userdata, MANAGER_EVENTS);
-}
-
-static void note_reading(struct manager *m, int r)
-{
-	if (r >= 0) {
-		m->events_failures = 0;
-		return;
-	}
-	if (m->events_failures++ == 0)
-		log_error(m->log, "Failed to read events: %s", strerror(-r));
-	if (m->events_failures >= MAX_FAILURES)
-		become_deaf(m);
 }
 
 /* Tells what waits, as long as a turn may be; the rest has a turn after the bus and the signals. */
 static int have_turn(struct manager *m)
 {
-	for (unsigned int n = 0; n < MANAGER_EVENTS_PER_TURN; n++) {
-		if (n % TOLD_BETWEEN == 0 && !m->events_deaf)
-			note_reading(m, take_records(m));
-		if (!tell_oldest(m))
-			break;
-	}
+	note_reading(m);
+	for (unsigned int n = 0; n < MANAGER_EVENTS_PER_TURN && tell_oldest(m); n++)
+		;
 	manager_tell_denials(m);
 	manager_tell_losses(m);
 	return sd_event_source_set_enabled(m->backlog_source,
-					   m->queue.n > 0 ? SD_EVENT_ON : SD_EVENT_OFF);
+					   event_queue_has_record(&m->reader.queue) ? SD_EVENT_ON
+										    : SD_EVENT_OFF);
 }
 
-static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* Whatever is put into the queue from here on announces itself anew. */
+static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
+	uint64_t n;
+
+	(void)!read(fd, &n, sizeof(n));
 	return have_turn(userdata);
 }
 
@@ -240,13 +204,21 @@ static int on_backlog(sd_event_source *source, uint64_t usec, void *userdata)
 	return have_turn(userdata);
 }
 
-int manager_listen(struct manager *m, int fd)
+int manager_listen(struct manager *m, enum sandbox_mode sandbox, const char **ret_step)
 {
-	/* always due; a deferred source would be, too, but before everything else */
-	int r = sd_event_add_time(m->event, &m->backlog_source, CLOCK_MONOTONIC, 0, 1, on_backlog,
-				  m);
+	int r;
 
+	if (backend_events_fd(m->backend) < 0)
+		return 0;
+	r = event_reader_start(&m->reader, m->backend, sandbox, ret_step);
+	if (r < 0)
+		return r;
+	*ret_step = "listen to the ring's reader";
+	/* always due; a deferred source would be, too, but before everything else */
+	r = sd_event_add_time(m->event, &m->backlog_source, CLOCK_MONOTONIC, 0, 1, on_backlog, m);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(m->backlog_source, SD_EVENT_OFF);
-	return r < 0 ? r : sd_event_add_io(m->event, &m->events_source, fd, EPOLLIN, on_ring, m);
+	return r < 0 ? r
+		     : sd_event_add_io(m->event, &m->events_source, m->reader.notify_fd, EPOLLIN,
+				       on_notify, m);
 }

@@ -3,16 +3,12 @@
 #pragma once
 
 #include <stdint.h>
-#include <sys/epoll.h>
 
 #include <systemd/sd-event.h>
 
 #include "manager.h"
 
-/* manager-events.c: from now on reads what the backend's descriptor announces. */
-int manager_listen(struct manager *m, int fd);
-
-/* Tells what waits: all, or what stands before the first record of a younger generation. */
+/* manager-events.c. Tells what waits: all, or what stands before the first record of a younger generation. */
 void manager_flush_events(struct manager *m);
 void manager_flush_generation(struct manager *m, uint64_t generation);
 

@@ -20,7 +20,7 @@ static bool events_stand_still(struct manager *m)
 {
 	struct manager_watchdog *w = &m->watchdog;
 	struct pollfd p = {.fd = backend_events_fd(m->backend), .events = POLLIN};
-	bool waiting = p.fd >= 0 && poll(&p, 1, 0) > 0;
+	bool waiting = event_queue_n(&m->reader.queue) > 0 || (p.fd >= 0 && poll(&p, 1, 0) > 0);
 	bool still = waiting && w->waiting && w->seen == m->events_read;
 
 	w->waiting = waiting;

@@ -70,8 +70,9 @@ void manager_free(struct manager *m)
 		return;
 	sd_event_source_disable_unref(m->events_source);
 	sd_event_source_disable_unref(m->backlog_source);
+	event_reader_stop(&m->reader);
 	manager_flush_events(m);
-	event_queue_done(&m->queue);
+	event_reader_done(&m->reader);
 	manager_trial_end(m);
 	manager_told_done(m);
 	manager_watchdog_done(m);
@@ -192,14 +193,9 @@ static int take_override(const char *name, int mode, void *userdata)
 
 int manager_set_backend(struct manager *m, struct backend *b)
 {
-	int r, fd = backend_events_fd(b);
 	struct revshell_mode_value mode;
+	int r;
 
-	if (fd >= 0) {
-		r = manager_listen(m, fd);
-		if (r < 0)
-			return r;
-	}
 	m->backend = b;
 	manager_forget_losses(m);
 	if (!backend_is_adopted(b))

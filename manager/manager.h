@@ -11,7 +11,7 @@
 
 #include "backend.h"
 #include "diag.h"
-#include "event-queue.h"
+#include "event-reader.h"
 #include "history.h"
 #include "log.h"
 #include "ratelimit.h"
@@ -100,7 +100,7 @@ struct manager {
 	struct backend *backend;
 	sd_event_source *events_source;
 	sd_event_source *backlog_source; /* on: records wait in the queue */
-	struct event_queue queue;
+	struct event_reader reader;
 	struct manager_generation generations[MANAGER_GENERATIONS]; /* newest first */
 	size_t n_generations;
 	struct manager_override *overrides;
@@ -140,9 +140,9 @@ struct manager {
 	uint64_t events_limited[REVSHELL_HOOK_MAX]; /* kept back by a rateLimit here */
 	struct ratelimit *ratelimit;
 	struct symbols *symbols;
-	unsigned int events_failures; /* to read, in a row */
-	bool events_deaf;	      /* given up for it */
-	char node[65];		      /* host name */
+	int events_failure; /* -errno of the last reading that failed, as told */
+	bool events_deaf;   /* given up for it */
+	char node[65];	    /* host name */
 	struct manager_observer observer;
 };
 
@@ -168,8 +168,14 @@ int manager_open_sinks(struct manager *m, const struct sink_config *config);
  */
 int manager_watch(struct manager *m, uint64_t watchdog_usec);
 
-/* Takes over an open backend and listens to its events. */
+/* Takes over an open backend. */
 int manager_set_backend(struct manager *m, struct backend *b);
+
+/*
+ * From now on takes events from the backend, by a thread that enters a sandbox of its own. Returns
+ * 0, or -errno and what it could not do.
+ */
+int manager_listen(struct manager *m, enum sandbox_mode sandbox, const char **ret_step);
 
 /* The lock is on, and this would weaken what is enforced. */
 #define MANAGER_LOCKED (-EKEYREJECTED)

@@ -8,7 +8,8 @@
 
 enum sandbox_mode {
 	SANDBOX_ENFORCE,
-	SANDBOX_LOG, /* capabilities go, but a call outside of the filter is only told */
+	SANDBOX_LOG, /* capabilities go, but a call outside of the filter is only told; the reader
+			is under the daemon's */
 	SANDBOX_OFF,
 	SANDBOX_MODE_MAX,
 };
@@ -21,12 +22,14 @@ enum sandbox_role {
 	SANDBOX_DAEMON, /* all that others may talk to: no program is loaded, attached or pinned */
 	SANDBOX_LOADER, /* loads, attaches and pins, and talks to the daemon alone */
 	SANDBOX_PROBER, /* the same, by kprobes */
+	SANDBOX_READER, /* a thread of the daemon's, which copies records out of memory that it has
+			 */
 	SANDBOX_ROLE_MAX,
 };
 
 /*
- * Leaves this process what its role needs, for good. With SANDBOX_OFF it does nothing. Returns 0 or
- * -errno, and which step failed; what went before it stays done.
+ * Leaves this thread, and those that it begins, what its role needs, for good. With SANDBOX_OFF it
+ * does nothing. Returns 0 or -errno, and which step failed; what went before it stays done.
  */
 int sandbox_enter(enum sandbox_role role, enum sandbox_mode mode, const char **ret_step);
 

@@ -93,7 +93,7 @@ int statistics_each(const struct manager *m, statistics_fn fn, void *userdata)
 		{"events-stale", m->events_stale},
 		{"events-refused", m->events_refused},
 		{"events-lost", m->events_lost},
-		{"events-waiting", m->queue.n},
+		{"events-waiting", event_queue_n(&m->reader.queue)},
 		{"subscribers", m->streams.n},
 		{"subscriber-drops", m->streams.drops},
 		{"subscribers-refused", m->streams.refused},

@@ -52,8 +52,7 @@ concern() {
 }
 start() {
 	start_daemon "$T/policies" --mode=enforce || exit 1
-	# as its unit has it
-	renice -n -5 -p "$daemon_pid" >/dev/null
+	renice_daemon
 }
 stop() {
 	ctl stop --disarm >/dev/null || fail 'it stops'
@@ -78,15 +77,19 @@ burst() {
 none_waits() {
 	[ "$(counter events-waiting)" -eq 0 ]
 }
+# spent: nanoseconds of processor time of all the daemon's threads.
+spent() {
+	awk '{ n += $1 } END { printf "%d\n", n }' "/proc/$daemon_pid/task"/*/schedstat
+}
 # loss NAME COMMAND...: what is lost of the events meanwhile, and how many the daemon takes a second of its own
 # processor time.
 loss() {
 	local name=$1 full slow seen spent
 
 	full=$(counter events-dropped-ring-full) slow=$(counter subscriber-drops) seen=$(counter events-seen)
-	spent=$(cut -d ' ' -f 1 "/proc/$daemon_pid/schedstat")
+	spent=$(spent)
 	"${@:2}"
-	spent=$(($(cut -d ' ' -f 1 "/proc/$daemon_pid/schedstat") - spent))
+	spent=$(($(spent) - spent))
 	seen=$(($(counter events-seen) - seen))
 	figure "$name: told" "$((seen * 1000000000 / spent))" events/s
 	figure "$name: lost, ring full" "$(($(counter events-dropped-ring-full) - full))" events

@@ -9,14 +9,19 @@
  *   {"health": 2}          (so many pins were put back), or an errno below 0, at each look
  *   {"deaf": 5}            (errno of every read of events from now on)
  *   {"try": "getpriority"}   {"try": "execve"}   (calls that no sandbox allows)
+ * It is read by the daemon's event loop; events go on to whoever reads them through a pair of
+ * sockets that plays the ring.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <jansson.h>
+#include <systemd/sd-event.h>
 
 #include "backend.h"
 
@@ -25,10 +30,13 @@ struct backend {
 	struct revshell_mode_value mode;
 	uint64_t generation;
 	struct backend_stats stats;
-	int fd;
+	int control;
+	int ring[2]; /* [0] is read */
+	sd_event_source *source;
 	int fail_publish, fail_mode;
 	char *spoil;
-	int health, deaf;
+	int health;
+	int deaf; /* as who reads the ring knows */
 	bool locked;
 	json_t *held; /* text by name */
 };
@@ -51,6 +59,21 @@ enum backend_kind backend_kind_parse(const char *s)
 	return BACKEND_MAX;
 }
 
+static int on_control(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+/* The daemon's loop is the default one. */
+static int listen_to_control(struct backend *b)
+{
+	sd_event *loop;
+	int r = sd_event_default(&loop);
+
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(loop, &b->source, b->control, EPOLLIN, on_control, b);
+	sd_event_unref(loop);
+	return r;
+}
+
 int backend_open(const struct backend_options *opts, struct backend **ret_backend,
 		 char **ret_reason)
 {
@@ -67,8 +90,10 @@ int backend_open(const struct backend_options *opts, struct backend **ret_backen
 	if (!b)
 		return -ENOMEM;
 	b->kind = opts->kind == BACKEND_AUTO ? BACKEND_LSM : opts->kind;
-	b->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (b->fd < 0 || bind(b->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+	b->control = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (b->control < 0 || bind(b->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, b->ring) < 0 ||
+	    fcntl(b->ring[0], F_SETFL, O_NONBLOCK) < 0 || listen_to_control(b) < 0) {
 		backend_close(b);
 		return -errno;
 	}
@@ -80,8 +105,12 @@ void backend_close(struct backend *b)
 {
 	if (!b)
 		return;
-	if (b->fd >= 0)
-		close(b->fd);
+	sd_event_source_disable_unref(b->source);
+	for (size_t i = 0; i < 2; i++)
+		if (b->ring[i] > 0)
+			close(b->ring[i]);
+	if (b->control >= 0)
+		close(b->control);
 	json_decref(b->held);
 	free(b->spoil);
 	free(b);
@@ -125,10 +154,10 @@ int backend_get_mode(struct backend *b, struct revshell_mode_value *ret_mode)
 
 int backend_events_fd(struct backend *b)
 {
-	return b->fd;
+	return b->ring[0];
 }
 
-static void fill_event(const struct backend *b, json_t *o, struct revshell_event *ev)
+static void fill_event(const struct backend *b, const json_t *o, struct revshell_event *ev)
 {
 	const json_t *generation = json_object_get(o, "generation");
 	const char *exe = json_string_value(json_object_get(o, "exe"));
@@ -181,47 +210,70 @@ static size_t place_of(const json_t *o)
 		   (size_t)REVSHELL_PLACE_OTHER);
 }
 
+/* From here on the ring is readable and cannot be read. */
+static void deafen(struct backend *b, int error)
+{
+	(void)!write(b->ring[1], &error, sizeof(error));
+	close(b->ring[1]);
+	b->ring[1] = 0;
+}
+
+static void obey(struct backend *b, const json_t *o)
+{
+	if (json_object_get(o, "fail-publish"))
+		b->fail_publish = (int)json_integer_value(json_object_get(o, "fail-publish"));
+	if (json_object_get(o, "spoil") && !b->spoil)
+		b->spoil = strdup(json_string_value(json_object_get(o, "spoil")));
+	if (json_object_get(o, "health"))
+		b->health = (int)json_integer_value(json_object_get(o, "health"));
+	if (json_object_get(o, "fail-mode"))
+		b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
+	b->stats.at[place_of(o)][REVSHELL_STAT_RING_FULL] +=
+		(uint64_t)json_integer_value(json_object_get(o, "ring-full"));
+	if (json_object_get(o, "try"))
+		try_call(json_string_value(json_object_get(o, "try")));
+	if (json_object_get(o, "deaf") && b->ring[1] > 0)
+		deafen(b, (int)json_integer_value(json_object_get(o, "deaf")));
+	if (json_object_get(o, "match") && b->ring[1] > 0) {
+		struct revshell_event ev;
+
+		fill_event(b, o, &ev);
+		b->stats.at[place_of(o)][REVSHELL_STAT_EVENTS]++;
+		(void)!write(b->ring[1], &ev, sizeof(ev));
+	}
+}
+
+static int on_control(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	char text[4096];
+	ssize_t len;
+
+	while ((len = recv(fd, text, sizeof(text), 0)) >= 0) {
+		json_t *o = json_loadb(text, (size_t)len, 0, NULL);
+
+		obey(userdata, o);
+		json_decref(o);
+	}
+	return errno == EAGAIN ? 0 : -errno;
+}
+
 int backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata)
 {
 	struct revshell_event ev;
-	char text[4096];
-	int n = 0, r;
+	int n = 0, r = 0;
 
-	for (;;) {
-		ssize_t len = b->deaf ? -1 : recv(b->fd, text, sizeof(text), 0);
-		json_t *o;
+	for (; r >= 0; n++) {
+		ssize_t len = b->deaf ? -1 : read(b->ring[0], &ev, sizeof(ev));
 
+		if (len == sizeof(b->deaf))
+			memcpy(&b->deaf, &ev, sizeof(b->deaf));
 		if (b->deaf)
 			return -b->deaf;
 		if (len < 0)
 			return errno == EAGAIN ? n : -errno;
-		o = json_loadb(text, (size_t)len, 0, NULL);
-		if (json_object_get(o, "fail-publish"))
-			b->fail_publish =
-				(int)json_integer_value(json_object_get(o, "fail-publish"));
-		if (json_object_get(o, "spoil") && !b->spoil)
-			b->spoil = strdup(json_string_value(json_object_get(o, "spoil")));
-		if (json_object_get(o, "health"))
-			b->health = (int)json_integer_value(json_object_get(o, "health"));
-		if (json_object_get(o, "deaf"))
-			b->deaf = (int)json_integer_value(json_object_get(o, "deaf"));
-		if (json_object_get(o, "fail-mode"))
-			b->fail_mode = (int)json_integer_value(json_object_get(o, "fail-mode"));
-		b->stats.at[place_of(o)][REVSHELL_STAT_RING_FULL] +=
-			(uint64_t)json_integer_value(json_object_get(o, "ring-full"));
-		if (json_object_get(o, "try"))
-			try_call(json_string_value(json_object_get(o, "try")));
-		r = 0;
-		if (json_object_get(o, "match")) {
-			fill_event(b, o, &ev);
-			b->stats.at[place_of(o)][REVSHELL_STAT_EVENTS]++;
-			n++;
-			r = fn(&ev, sizeof(ev), userdata);
-		}
-		json_decref(o);
-		if (r < 0)
-			return r;
+		r = fn(&ev, sizeof(ev), userdata);
 	}
+	return r;
 }
 
 int backend_get_stats(struct backend *b, struct backend_stats *ret_stats)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The queue of records: what comes out is what went in, whatever its lengths say; bounds; memory.
- */
+/* The queue of records: what comes out is what went in, whatever its lengths say; bounds; memory;
+ * two threads at once. */
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "event-queue.h"
@@ -9,31 +10,35 @@
 /* What the C library calls mmap() where file offsets have 64 bits. */
 void *__wrap_mmap64(void *addr, size_t size, int protection, int flags, int fd, off_t offset);
 void *__real_mmap64(void *addr, size_t size, int protection, int flags, int fd, off_t offset);
-int __wrap_munmap(void *addr, size_t size);
-int __real_munmap(void *addr, size_t size);
 
-static size_t mapped, most = SIZE_MAX;
+static size_t most = SIZE_MAX;
 
 void *__wrap_mmap64(void *addr, size_t size, int protection, int flags, int fd, off_t offset)
 {
-	if (mapped + size > most) {
+	if (size > most) {
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
-	mapped += size;
 	return __real_mmap64(addr, size, protection, flags, fd, offset);
 }
 
-int __wrap_munmap(void *addr, size_t size)
+/* Bytes of memory that it has now. */
+static size_t resident(const struct event_queue *q)
 {
-	mapped -= size;
-	return __real_munmap(addr, size);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
+	unsigned char *pages = calloc(q->size / page, 1);
+
+	assert_int_equal(mincore(q->data, q->size, pages), 0);
+	for (size_t i = 0; i < q->size / page; i++)
+		n += pages[i] & 1;
+	free(pages);
+	return n * page;
 }
 
 static int setup(void **state)
 {
 	*state = calloc(1, sizeof(struct event_queue));
-	return *state ? 0 : -1;
+	return *state ? event_queue_init(*state) : -1;
 }
 
 static int teardown(void **state)
@@ -76,7 +81,7 @@ static void cut(struct revshell_event *ev)
 
 static void push(struct event_queue *q, const struct revshell_event_more *more, size_t size)
 {
-	assert_true(event_queue_reserve(q));
+	assert_true(event_queue_has_room(q));
 	event_queue_push(q, &more->ev, size);
 }
 
@@ -106,14 +111,14 @@ static void test_round_trip(void **state)
 	push(q, &small, sizeof(small.ev));
 	push(q, &large, sizeof(large));
 	push(q, &small, sizeof(small.ev) + 8); /* a size between the two */
-	assert_int_equal(q->n, 3);
+	assert_int_equal(event_queue_n(q), 3);
 	assert_true(event_queue_generation(q) == 7);
 	expect_pop(q, &small, sizeof(small.ev));
 	assert_true(event_queue_generation(q) == large.ev.generation);
 	expect_pop(q, &large, sizeof(large));
 	expect_pop(q, &small, sizeof(small.ev) + 8);
 	assert_null(event_queue_pop(q, &size));
-	assert_int_equal(q->n, 0);
+	assert_int_equal(event_queue_n(q), 0);
 }
 
 /* Lengths beyond their arrays are kept, for event_expand() to refuse. */
@@ -132,7 +137,7 @@ static void test_lengths_that_lie(void **state)
 	expect_pop(q, &more, sizeof(more));
 }
 
-/* Chunks are crossed in order, with records of many lengths, while more come in. */
+/* Pieces are crossed in order, with records of many lengths, while more come in. */
 static void test_order(void **state)
 {
 	struct event_queue *q = *state;
@@ -159,14 +164,14 @@ static void test_order(void **state)
 		}
 	}
 	assert_null(event_queue_pop(q, &size));
-	assert_int_equal(q->n_chunks, 0); /* so many were not kept for nothing */
+	assert_true(resident(q) <= 2 * q->piece);
 }
 
 static size_t fill_up(struct event_queue *q, const struct revshell_event_more *more)
 {
 	size_t n = 0;
 
-	for (; event_queue_reserve(q); n++)
+	for (; event_queue_has_room(q); n++)
 		event_queue_push(q, &more->ev, sizeof(more->ev));
 	return n;
 }
@@ -179,38 +184,103 @@ static void test_bound(void **state)
 	size_t n, size;
 
 	fill(&more, 0x55);
-	n = fill_up(q, &more);
-	assert_int_equal(q->n, n);
-	assert_int_equal(mapped, EVENT_QUEUE_MAX_BYTES);
-	assert_true(n > 30000);
-	while (!event_queue_reserve(q))
-		assert_non_null(event_queue_pop(q, &size));
-	assert_true(q->n > n - 1000);
-	for (n = q->n; n > 0; n--)
-		expect_pop(q, &more, sizeof(more.ev));
-	assert_null(event_queue_pop(q, &size));
-	assert_true(mapped <= 1U << 17);
-	event_queue_done(q);
-	assert_int_equal(mapped, 0);
+	for (unsigned int round = 0; round < 3; round++) { /* which begin at different places */
+		n = fill_up(q, &more);
+		assert_int_equal(event_queue_n(q), n);
+		assert_true(resident(q) > q->size - 2 * q->piece);
+		assert_true(n > 30000);
+		while (!event_queue_has_room(q))
+			assert_non_null(event_queue_pop(q, &size));
+		assert_true(event_queue_n(q) > n - 1000);
+		more.ev.sa.path[0]++;
+		n = event_queue_n(q);
+		push(q, &more, sizeof(more));
+		more.ev.sa.path[0]--;
+		for (; n > 0; n--)
+			expect_pop(q, &more, sizeof(more.ev));
+		more.ev.sa.path[0]++;
+		expect_pop(q, &more, sizeof(more));
+		assert_null(event_queue_pop(q, &size));
+		assert_true(resident(q) <= 2 * q->piece);
+	}
 }
 
+/* Fewer addresses make a smaller queue; none make none, which has room for nothing. */
 static void test_no_memory(void **state)
 {
-	struct event_queue *q = *state;
+	struct event_queue *q = *state, none = {};
 	struct revshell_event_more more;
 	size_t n;
 
-	most = 0;
-	assert_false(event_queue_reserve(q));
-	most = 1U << 20;
+	event_queue_done(q);
+	most = EVENT_QUEUE_MIN_BYTES - 1;
+	assert_int_equal(event_queue_init(&none), -ENOMEM);
+	assert_false(event_queue_has_room(&none));
+	assert_null(event_queue_pop(&none, &n));
+	event_queue_done(&none);
+	most = EVENT_QUEUE_MIN_BYTES;
+	assert_int_equal(event_queue_init(q), 0);
+	most = SIZE_MAX;
+	assert_int_equal(q->size, EVENT_QUEUE_MIN_BYTES);
 	fill(&more, 0x55);
 	n = fill_up(q, &more);
 	assert_true(n > 1000);
-	most = SIZE_MAX;
-	push(q, &more, sizeof(more));
 	for (; n > 0; n--)
 		expect_pop(q, &more, sizeof(more.ev));
-	expect_pop(q, &more, sizeof(more));
+}
+
+#define N_RACED 200000U
+
+static void *put_many_in(void *userdata)
+{
+	struct event_queue *q = userdata;
+	struct revshell_event_more more;
+
+	fill(&more, 0x31);
+	for (uint64_t i = 0; i < N_RACED;) {
+		if (!event_queue_has_room(q))
+			continue;
+		more.ev.time_ns = i;
+		more.ev.generation = ~i;
+		more.ev.args_len = (uint32_t)(i * 7 % (REVSHELL_ARGS_SIZE + 1));
+		memset(more.ev.args, (int)(i | 1), more.ev.args_len);
+		event_queue_push(q, &more.ev, i % 5 ? sizeof(more.ev) : sizeof(more));
+		i++;
+	}
+	return NULL;
+}
+
+/* One thread puts in what the other takes out, in a queue that is now full and now empty. */
+static void test_two_threads(void **state)
+{
+	struct event_queue *q = *state;
+	pthread_t thread;
+
+	event_queue_done(q);
+	most = EVENT_QUEUE_MIN_BYTES;
+	assert_int_equal(event_queue_init(q), 0);
+	most = SIZE_MAX;
+	assert_int_equal(pthread_create(&thread, NULL, put_many_in, q), 0);
+	for (uint64_t i = 0; i < N_RACED;) {
+		const struct revshell_event *ev;
+		bool waits = event_queue_has_record(q);
+		uint64_t generation = waits ? event_queue_generation(q) : 0;
+		size_t size;
+
+		ev = event_queue_pop(q, &size);
+		assert_true(ev || !waits);
+		if (!ev)
+			continue;
+		assert_true(ev->time_ns == i && ev->generation == ~i);
+		assert_true(!waits || generation == ~i);
+		assert_int_equal(ev->args_len, i * 7 % (REVSHELL_ARGS_SIZE + 1));
+		for (uint32_t k = 0; k < REVSHELL_ARGS_SIZE; k++)
+			assert_true(ev->args[k] == (k < ev->args_len ? (char)(i | 1) : 0));
+		assert_int_equal(size, i % 5 ? sizeof(*ev) : sizeof(struct revshell_event_more));
+		i++;
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(event_queue_n(q), 0);
 }
 
 int main(void)
@@ -221,6 +291,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_threads, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,17 +9,25 @@
 #include "policy-helpers.h"
 
 int __wrap_backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata);
+int __wrap_backend_events_fd(struct backend *b);
 
-/* What the ring has left, and what was taken out of it. */
-static uint64_t left, taken;
+/* What the ring has left, what was taken out of it, and what reading it fails with. */
+static _Atomic uint64_t left, taken;
+static atomic_int failure;
+static int ring_fd; /* readable, as the ring is while there is something in it */
 
 /* Of a generation that nobody knows, so that telling one means to count it. */
 static struct revshell_event record = {.generation = 99, .args_len = REVSHELL_ARGS_SIZE};
 
+int __wrap_backend_events_fd(struct backend *b)
+{
+	return ring_fd;
+}
+
 /* As libbpf does it: a record that fn has seen is gone. */
 int __wrap_backend_events_consume(struct backend *b, backend_event_fn fn, void *userdata)
 {
-	int n = 0, r = 0;
+	int n = 0, r = failure;
 
 	for (; left > 0 && n < 256 && r >= 0; n++) {
 		left--;
@@ -33,19 +41,21 @@ struct fixture {
 	sd_event *event;
 	struct log log;
 	struct manager *m;
-	int fd; /* readable, as the ring is while there is something in it */
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	const char *step;
 
 	if (!f || sd_event_new(&f->event) < 0 || manager_new(f->event, &f->log, NULL, 0, &f->m) < 0)
 		return -1;
-	f->fd = eventfd(1, EFD_CLOEXEC);
+	f->log.max_level = -1;
+	ring_fd = eventfd(1, EFD_CLOEXEC);
 	left = taken = 0;
+	failure = 0;
 	*state = f;
-	return manager_listen(f->m, f->fd);
+	return manager_listen(f->m, SANDBOX_OFF, &step);
 }
 
 static int teardown(void **state)
@@ -54,16 +64,20 @@ static int teardown(void **state)
 
 	manager_free(f->m);
 	sd_event_unref(f->event);
-	close(f->fd);
+	close(ring_fd);
 	free(f);
 	return 0;
 }
 
-static void empty(int fd)
+static uint64_t waiting(const struct fixture *f)
 {
-	uint64_t n;
+	return event_queue_n(&f->m->reader.queue);
+}
 
-	assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
+static void wait_until_taken(uint64_t n)
+{
+	while (taken < n)
+		usleep(100);
 }
 
 static int on_other(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -75,43 +89,42 @@ static int on_other(sd_event_source *source, int fd, uint32_t revents, void *use
 static void test_others_have_turns(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_close_ int other = dup(f->fd);
+	_cleanup_close_ int other = dup(ring_fd);
 	unsigned int n = 0;
 
 	assert_int_equal(sd_event_add_io(f->event, NULL, other, EPOLLIN, on_other, &n), 0);
 	left = UINT64_MAX;
-	for (unsigned int i = 0; i < 30; i++)
-		assert_true(sd_event_run(f->event, 0) > 0);
-	assert_true(f->m->queue.n > 0);
+	while (f->m->events_stale < 8 * MANAGER_EVENTS_PER_TURN)
+		assert_true(sd_event_run(f->event, 1000000) > 0);
 	assert_true(n >= 8);
-	assert_true(f->m->events_stale >= 8 * MANAGER_EVENTS_PER_TURN);
 }
 
+/* While nobody tells anything, the ring is emptied until the queue is full; then it keeps the rest.
+ */
 static void test_backlog(void **state)
 {
 	struct fixture *f = *state;
 	const uint64_t all = 100000;
+	uint64_t before;
 
 	left = all;
+	wait_until_taken(EVENT_QUEUE_BYTES / sizeof(record));
+	do {
+		before = taken;
+		usleep(50000);
+	} while (taken != before);
+	assert_true(left > 0);
+	assert_int_equal(waiting(f), taken);
+	assert_int_equal(f->m->events_stale, 0);
 	assert_true(sd_event_run(f->event, 0) > 0);
 	assert_int_equal(f->m->events_stale, MANAGER_EVENTS_PER_TURN);
-	assert_true(taken > 16 * MANAGER_EVENTS_PER_TURN);
-	assert_int_equal(f->m->queue.n, taken - MANAGER_EVENTS_PER_TURN);
-	/* more than the queue has room for: the ring keeps it */
-	for (unsigned int i = 0; i < 5; i++)
-		assert_true(sd_event_run(f->event, 0) > 0);
-	assert_true(left > 0);
-	assert_false(event_queue_reserve(&f->m->queue));
-	while (left > 0)
-		assert_true(sd_event_run(f->event, 0) > 0);
-	empty(f->fd);
-	/* the ring is silent: what waits is told all the same, and then nothing is done */
-	while (f->m->queue.n > 0)
-		assert_true(sd_event_run(f->event, 0) > 0);
+	while (f->m->events_stale < all)
+		assert_true(sd_event_run(f->event, 1000000) > 0);
 	assert_int_equal(f->m->events_stale, all);
+	assert_int_equal(waiting(f), 0);
 	for (unsigned int i = 0; i < 3; i++)
 		(void)sd_event_run(f->event, 0); /* what was on its way */
-	assert_int_equal(sd_event_run(f->event, 0), 0);
+	assert_int_equal(sd_event_run(f->event, 10000), 0);
 }
 
 static void test_flush(void **state)
@@ -119,13 +132,48 @@ static void test_flush(void **state)
 	struct fixture *f = *state;
 
 	left = 3000;
-	assert_true(sd_event_run(f->event, 0) > 0);
-	assert_true(f->m->queue.n > 0);
+	wait_until_taken(3000);
+	while (waiting(f) < 3000)
+		usleep(100);
 	manager_flush_generation(f->m, 98);
-	assert_int_equal(f->m->events_stale, MANAGER_EVENTS_PER_TURN);
+	assert_int_equal(f->m->events_stale, 0);
 	manager_flush_generation(f->m, 99);
-	assert_int_equal(f->m->queue.n, 0);
+	assert_int_equal(waiting(f), 0);
 	assert_int_equal(f->m->events_stale, 3000);
+}
+
+/* What was taken out of the ring is told when the daemon ends. */
+static void test_stop(void **state)
+{
+	struct fixture *f = *state;
+
+	left = 3000;
+	wait_until_taken(3000);
+	event_reader_stop(&f->m->reader);
+	assert_int_equal(waiting(f), 3000);
+	manager_flush_events(f->m);
+	assert_int_equal(f->m->events_stale, 3000);
+}
+
+/* A failure now and then is none; a hundred in a row are one for good. */
+static void test_deaf(void **state)
+{
+	struct fixture *f = *state;
+
+	failure = -EIO;
+	while (!atomic_load(&f->m->reader.failure))
+		usleep(100);
+	failure = 0;
+	left = 100;
+	while (f->m->events_stale < 100)
+		assert_true(sd_event_run(f->event, 1000000) >= 0);
+	assert_false(f->m->events_deaf);
+	failure = -EIO;
+	while (!f->m->events_deaf)
+		assert_true(sd_event_run(f->event, 1000000) > 0);
+	left = 1;
+	usleep(10000);
+	assert_true(left == 1);
 }
 
 int main(void)
@@ -134,6 +182,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_others_have_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_backlog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,11 +227,15 @@ static void test_calls(void **state)
 		int without = in_child(SANDBOX_DAEMON, SANDBOX_OFF, cases[i].fn);
 		int as_daemon = in_child(SANDBOX_DAEMON, SANDBOX_ENFORCE, cases[i].fn);
 		int as_loader = in_child(SANDBOX_LOADER, SANDBOX_ENFORCE, cases[i].fn);
+		int as_reader = in_child(SANDBOX_READER, SANDBOX_ENFORCE, cases[i].fn);
+		bool ends = cases[i].daemon == KILLED || cases[i].daemon < 0;
 
+		/* the reader has none of these at all */
 		if (!is_as(cases[i].without, without) || !is_as(cases[i].daemon, as_daemon) ||
-		    !is_as(cases[i].loader, as_loader))
-			fail_msg("%s: %d without, %d as daemon, %d as loader", cases[i].name,
-				 without, as_daemon, as_loader);
+		    !is_as(cases[i].loader, as_loader) ||
+		    !is_as(ends ? cases[i].daemon : EPERM, as_reader))
+			fail_msg("%s: %d without, %d as daemon, %d as loader, %d as reader",
+				 cases[i].name, without, as_daemon, as_loader, as_reader);
 	}
 }
 

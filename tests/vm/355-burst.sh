@@ -19,9 +19,9 @@ stats() {
 }
 start() {
 	start_daemon "$T/policies" --export-file="$T/export" --export-file-max-size=0 || exit 1
-	# as its unit has it; on one processor, since an emulator may give each a long turn of its own
-	renice -n -5 -p "$daemon_pid" >/dev/null
-	taskset -pc 0 "$daemon_pid" >/dev/null
+	renice_daemon
+	# on one processor, since an emulator may give each a long turn of its own
+	taskset -apc 0 "$daemon_pid" >/dev/null
 }
 burst() {
 	taskset -c 0 "$T/bin/marker" --quiet --repeat $((N / 2)) --threads 2 udp4 connect 127.0.0.1 9

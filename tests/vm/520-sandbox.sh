@@ -50,7 +50,7 @@ reload_patiently() {
 state() {
 	sed -n "s/^$1:[[:space:]]*//p" "/proc/$2/status"
 }
-# confinement PID: filter, no_new_privs, capabilities and their bounds, as the kernel tells them.
+# confinement PID: filter, no_new_privs, capabilities and their bounds, as the kernel tells them; also of a thread.
 confinement() {
 	local key
 
@@ -65,6 +65,10 @@ loader() {
 	for pid in $(cat "/proc/$daemon_pid/task/$daemon_pid/children"); do
 		[ "$(state Name "$pid")" != revshell-loader ] || printf '%s\n' "$pid"
 	done
+}
+# The daemon's thread that reads events, among all processes and threads.
+reader() {
+	grep -lx revshelld-ring "/proc/$daemon_pid/task"/*/comm | cut -d / -f 5
 }
 attached() {
 	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 --json=short call org.revshell1 /org/revshell1 \
@@ -89,8 +93,8 @@ start() {
 for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
 	backend=${run% *} mode=${run#* } program=$REVSHELLD
 	# CAP_BPF, CAP_DAC_READ_SEARCH; of what the unit has CAP_BPF alone, and the bounds can be set no further
-	daemon='0000008000000004 0000008000000004'
-	[ "$mode" = log ] || program=$T/bounded daemon='0000008000000000 000000c000000000'
+	daemon='0000008000000004 0000008000000004' reader_bounds=0000000000000000
+	[ "$mode" = log ] || program=$T/bounded daemon='0000008000000000 000000c000000000' reader_bounds=000000c000000000
 	few
 	start || exit 1
 	# one that takes over has opened no object before it enters the sandbox
@@ -121,6 +125,7 @@ for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
 	[ "$backend" != kprobe ] || loader_caps=000000c000200000
 	check_equal "$run: the daemon" "2 1 $daemon" "$(confinement "$daemon_pid")"
 	check_equal "$run: its loader" "2 1 $loader_caps $loader_caps" "$(confinement "$(loader)")"
+	check_equal "$run: its reader" "2 1 0000000000000000 $reader_bounds" "$(confinement "$(reader)")"
 	ctl doctor >"$T/doctor"
 	check_match "$run: doctor" "(ok |warn)\\] sandbox: $mode; capabilities .*; loader: capabilities .*; seccomp filter;" \
 		"$T/doctor"

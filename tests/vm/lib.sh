@@ -261,6 +261,15 @@ start_daemon() {
 	fail "the daemon starts (${word:-no word of it})"
 }
 
+# renice_daemon: all its threads, as its unit has it.
+renice_daemon() {
+	local task
+
+	for task in "/proc/$daemon_pid/task"/*; do
+		renice -n -5 -p "${task##*/}" >/dev/null
+	done
+}
+
 # stop_daemon: asks it to end and returns its exit status; kill_daemon gives it no chance to clean up.
 stop_daemon() {
 	local status=0 pid=$daemon_pid
