@@ -87,17 +87,20 @@ static __always_inline __u32 task_read_args(struct task_struct *task, char *args
 static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd, __u32 place)
 {
 	struct fs_struct *fs = RS_TASK(task, fs);
-	/* probed, so that they are numbers to the verifier */
-	__u64 dentry = (__u64)BPF_CORE_READ(fs, pwd.dentry);
-	__u64 vfsmount = (__u64)BPF_CORE_READ(fs, pwd.mnt);
+	/* a kernel may have them in either order */
+	const bool dentry_first = bpf_core_field_offset(struct path, dentry) == 0;
 	struct rs_scratch *scratch;
 	__u32 slot = 0, off, len = 0;
+	__u64 pwd[2] = {};
 	int start;
 
+	/* probed, so that they are numbers to the verifier */
+	bpf_probe_read_kernel(pwd, sizeof(pwd),
+			      (const char *)fs + bpf_core_field_offset(struct fs_struct, pwd));
 	scratch = scratch_claim(place, &slot);
 	if (!scratch)
 		return 0;
-	start = rs_walk_path(dentry, vfsmount, slot);
+	start = rs_walk_path(pwd[!dentry_first], pwd[dentry_first], slot);
 	if (start == RS_PATH_END) {
 		cwd[0] = '/';
 		len = 1;
@@ -114,6 +117,18 @@ static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd, 
 	}
 	scratch_release(slot);
 	return len;
+}
+
+/* Nobody looks at more of a path than is in use: most are short. */
+static __always_inline void event_copy_exe(struct revshell_exe *out, const struct revshell_exe *exe)
+{
+	const __u32 head = offsetof(struct revshell_exe, path) + 64;
+	const __u32 tail = offsetof(struct revshell_exe, hash);
+
+	__builtin_memcpy(out, exe, head);
+	if (exe->path_len > 64)
+		__builtin_memcpy((char *)out + head, (const char *)exe + head, tail - head);
+	__builtin_memcpy((char *)out + tail, (const char *)exe + tail, sizeof(*exe) - tail);
 }
 
 /* Everything that does not depend on the hook. */
@@ -142,27 +157,26 @@ static __noinline __attribute__((unused)) int event_fill_process(struct revshell
 	if (label) {
 		ev->label_flags = label->flags;
 		ev->exec_ns = label->exec_ns;
-		__builtin_memcpy(&ev->exe, &label->exe, sizeof(ev->exe));
-		__builtin_memcpy(&ev->parent, &label->parent, sizeof(ev->parent));
+		event_copy_exe(&ev->exe, &label->exe);
+		event_copy_exe(&ev->parent, &label->parent);
 		/* a daemonized process's parent is what forked it, not what adopted it */
 		if (label->parent_pid) {
 			ev->parent_pid = label->parent_pid;
 			ev->parent_start_ns = label->parent_start_ns;
 		}
+	} else {
+		__builtin_memset(&ev->exe, 0, sizeof(ev->exe));
+		__builtin_memset(&ev->parent, 0, sizeof(ev->parent));
 	}
 	ev->args_len = task_read_args(task, ev->args);
 	ev->cwd_len = task_read_cwd(task, ev->cwd, ev->hook);
 	return 0;
 }
 
-/* Makes what is read of a record zero, in pieces: the compiler has no memset for 1024 bytes. */
+/* Makes zero what is read of a record and not written for certain. */
 static __always_inline void event_clear(struct revshell_event *ev)
 {
 	__builtin_memset(ev, 0, offsetof(struct revshell_event, exe));
-	barrier();
-	__builtin_memset(&ev->exe, 0, sizeof(ev->exe));
-	barrier();
-	__builtin_memset(&ev->parent, 0, sizeof(ev->parent));
 }
 
 /* A record, or NULL with the loss counted. */

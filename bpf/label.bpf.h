@@ -6,27 +6,19 @@
 
 #define RS_PATH_STEPS 48 /* components and mount points of a path; deeper ones are unknown */
 
-/* Takes a buffer that no other program run uses; NULL if eight tries found none. */
+/* Takes a buffer that no other program run uses; NULL if there is none. */
 static __always_inline struct rs_scratch *scratch_claim(__u32 place, __u32 *ret_slot)
 {
-	__u32 first = bpf_get_smp_processor_id() * 5;
-	__u32 mine = 1;
-
-	for (int i = 0; i < 8; i++) {
-		__u32 slot = (first + i) & rs_scratch_mask;
-
-		if (bpf_map_update_elem(&rs_claims, &slot, &mine, BPF_NOEXIST) == 0) {
-			*ret_slot = slot;
-			return bpf_map_lookup_elem(&rs_scratch, &slot);
-		}
-	}
+	*ret_slot = 0;
+	if (bpf_map_pop_elem(&rs_scratch_free, ret_slot) == 0)
+		return bpf_map_lookup_elem(&rs_scratch, ret_slot);
 	stat_add(place, REVSHELL_STAT_SCRATCH_BUSY);
 	return NULL;
 }
 
 static __always_inline void scratch_release(__u32 slot)
 {
-	bpf_map_delete_elem(&rs_claims, &slot);
+	bpf_map_push_elem(&rs_scratch_free, &slot, BPF_ANY);
 }
 
 /* Where a structure has fields at at, at + 8 and at + 16, as all kernels so far, they are read at

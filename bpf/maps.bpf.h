@@ -198,15 +198,12 @@ struct {
 
 /*
  * Buffers for what does not fit a program's stack. Programs may be preempted, so a buffer belongs
- * to whoever could insert its number into rs_claims, and to nobody else until it is taken out.
+ * to whoever took its number from rs_scratch_free, and to nobody else until it is there again.
  * A path is written from the end of path[RS_PATH_END] towards its start. The loader makes two of
  * them for each processor, and no fewer than these.
  */
 #define RS_SCRATCHES 8
 #define RS_PATH_END  4095
-
-/* Their number, a power of 2, less one. */
-const volatile __u32 rs_scratch_mask __weak = RS_SCRATCHES - 1;
 
 /* What events have in common that a rate limit takes for alike. Addresses and ports as in events.
  */
@@ -277,12 +274,12 @@ struct {
 	__type(value, struct rs_scratch);
 } rs_scratch __weak SEC(".maps");
 
+/* Numbers of the buffers that nobody uses; those of all at first. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, RS_SCRATCHES);
-	__type(key, __u32);
 	__type(value, __u32);
-} rs_claims __weak SEC(".maps");
+} rs_scratch_free __weak SEC(".maps");
 
 /* place: enum revshell_hook or REVSHELL_PLACE_OTHER. */
 static __always_inline void stat_add(__u32 place, const __u32 stat)

@@ -11,7 +11,7 @@
  * Raised whenever a layout below or the meaning of a field changes: it names the directory that
  * pinned maps live in, so that a daemon never reads what another layout wrote.
  */
-#define REVSHELL_ABI		 6
+#define REVSHELL_ABI		 7
 
 /* Limits. Each is checked in user space with an error that names it. */
 #define REVSHELL_SELECTORS	 1024 /* selectors on one hook in one generation */
@@ -603,8 +603,8 @@ struct revshell_event {
 	__u32 cwd_len;	/* likewise */
 	__u32 suppressed; /* records like this one that rate limits kept back since the last */
 	__u32 via;	  /* REVSHELL_VIA_*: what carried the address, where the hook is CONNECT */
-	struct revshell_exe exe;
-	struct revshell_exe parent;
+	struct revshell_exe exe;    /* of a path what is in use; the rest is random */
+	struct revshell_exe parent; /* likewise */
 	char args[REVSHELL_ARGS_SIZE];
 	char cwd[REVSHELL_PATH_INLINE];
 };

@@ -68,7 +68,7 @@ static int add_map(struct backend *b, const char *name, int fd, bool is_kept)
 
 static bool is_buffers(const char *map)
 {
-	return strcmp(map, "rs_scratch") == 0 || strcmp(map, "rs_claims") == 0;
+	return strcmp(map, "rs_scratch") == 0 || strcmp(map, "rs_scratch_free") == 0;
 }
 
 /* Two for each processor, a power of 2, and no fewer than the object has. */
@@ -87,8 +87,19 @@ void backend_size_buffers(struct revshell_bpf *skel)
 	const uint32_t n = count_buffers(bpf_map__max_entries(skel->maps.rs_scratch));
 
 	bpf_map__set_max_entries(skel->maps.rs_scratch, n);
-	bpf_map__set_max_entries(skel->maps.rs_claims, n);
-	skel->rodata->rs_scratch_mask = n - 1;
+	bpf_map__set_max_entries(skel->maps.rs_scratch_free, n);
+}
+
+int backend_fill_buffers(const struct backend *b)
+{
+	const int fd = backend_map(b, "rs_scratch_free");
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(fd, &info, &size);
+
+	for (uint32_t i = 0; r == 0 && i < info.max_entries; i++)
+		r = bpf_map_update_elem(fd, NULL, &i, BPF_ANY);
+	return r;
 }
 
 /* An array of one element may differ in nothing; a ring's size is its own affair. */

@@ -150,6 +150,11 @@ static int start_afresh(struct backend *b, const struct backend_options *opts, c
 		r = learn_maps(b, reason);
 	if (r < 0)
 		return r;
+	r = backend_fill_buffers(b);
+	if (r < 0) {
+		backend_reason(reason, "cannot say which buffers are free: %s", strerror(-r));
+		return r;
+	}
 	r = ruleset_new_empty(&empty);
 	if (r < 0)
 		return r;

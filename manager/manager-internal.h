@@ -8,7 +8,10 @@
 
 #include "manager.h"
 
-/* manager-events.c. Tells what waits: all, or what stands before the first record of a younger generation. */
+/*
+ * manager-events.c. Tells what waits: all, or what stands before the first record of a younger
+ * generation.
+ */
 void manager_flush_events(struct manager *m);
 void manager_flush_generation(struct manager *m, uint64_t generation);
 

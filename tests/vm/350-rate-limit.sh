@@ -110,13 +110,13 @@ storm_unread() {
 without_buffers() {
 	local i n
 
-	n=$(bpftool -j map show pinned "$pins"/map_rs_claims | jq .max_entries)
+	n=$(bpftool -j map show pinned "$pins"/map_rs_scratch_free | jq .max_entries)
 	for ((i = 0; i < n; i++)); do
-		bpftool map update pinned "$pins"/map_rs_claims key "$i" 0 0 0 value 1 0 0 0
+		bpftool map pop pinned "$pins"/map_rs_scratch_free >/dev/null
 	done
 	connect 5002 1
 	for ((i = 0; i < n; i++)); do
-		bpftool map delete pinned "$pins"/map_rs_claims key "$i" 0 0 0
+		bpftool map push pinned "$pins"/map_rs_scratch_free value "$i" 0 0 0
 	done
 }
 
