@@ -84,6 +84,8 @@ int event_queue_init(struct event_queue *q)
 
 		if (data == MAP_FAILED)
 			continue;
+		/* or a record would take 2 MiB */
+		(void)madvise(data, size, MADV_NOHUGEPAGE);
 		q->data = data;
 		q->size = size;
 		q->piece = MAX((uint64_t)sysconf(_SC_PAGESIZE), PIECE_BYTES);
