@@ -87,20 +87,16 @@ static __always_inline __u32 task_read_args(struct task_struct *task, char *args
 static __always_inline __u32 task_read_cwd(struct task_struct *task, char *cwd, __u32 place)
 {
 	struct fs_struct *fs = RS_TASK(task, fs);
-	/* a kernel may have them in either order */
-	const bool dentry_first = bpf_core_field_offset(struct path, dentry) == 0;
 	struct rs_scratch *scratch;
 	__u32 slot = 0, off, len = 0;
-	__u64 pwd[2] = {};
+	__u64 dentry, vfsmount;
 	int start;
 
-	/* probed, so that they are numbers to the verifier */
-	bpf_probe_read_kernel(pwd, sizeof(pwd),
-			      (const char *)fs + bpf_core_field_offset(struct fs_struct, pwd));
+	path_read((__u64)fs + bpf_core_field_offset(struct fs_struct, pwd), &dentry, &vfsmount);
 	scratch = scratch_claim(place, &slot);
 	if (!scratch)
 		return 0;
-	start = rs_walk_path(pwd[!dentry_first], pwd[dentry_first], slot);
+	start = rs_walk_path(dentry, vfsmount, slot);
 	if (start == RS_PATH_END) {
 		cwd[0] = '/';
 		len = 1;

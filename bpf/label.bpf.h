@@ -43,6 +43,17 @@ static __always_inline void step_read(struct rs_step *step, __u64 dentry_addr)
 	step->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
 }
 
+/* Both pointers of a struct path at once, in either order that a kernel may have them. */
+static __always_inline void path_read(__u64 path_addr, __u64 *ret_dentry, __u64 *ret_vfsmount)
+{
+	const bool dentry_first = bpf_core_field_offset(struct path, dentry) == 0;
+	__u64 pair[2];
+
+	bpf_probe_read_kernel(pair, sizeof(pair), (const void *)path_addr);
+	*ret_dentry = pair[!dentry_first];
+	*ret_vfsmount = pair[dentry_first];
+}
+
 static __always_inline void mounted_read(struct rs_mounted *mounted, __u64 mount_addr)
 {
 	struct mount *mount = (struct mount *)mount_addr;
@@ -182,10 +193,9 @@ __weak __noinline int rs_describe_exe(__u64 file_addr, __u32 slot, __u32 parent,
 	struct revshell_secret *secret = bpf_map_lookup_elem(&rs_secret, &zero);
 	struct file *file = (struct file *)file_addr;
 	struct revshell_exe *exe;
-	struct dentry *dentry;
-	struct vfsmount *vfsmount;
 	struct mnt_namespace *mnt_ns;
 	struct mount *mount;
+	__u64 dentry, vfsmount;
 	__u32 len, off;
 	int start;
 
@@ -195,18 +205,17 @@ __weak __noinline int rs_describe_exe(__u64 file_addr, __u32 slot, __u32 parent,
 	__builtin_memset(exe, 0, sizeof(*exe));
 	if (!file)
 		return 0;
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	path_read(file_addr + bpf_core_field_offset(struct file, f_path), &dentry, &vfsmount);
 	exe->ino = BPF_CORE_READ(file, f_inode, i_ino);
 	exe->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	mount = (struct mount *)((__u64)vfsmount - bpf_core_field_offset(struct mount, mnt));
+	mount = (struct mount *)(vfsmount - bpf_core_field_offset(struct mount, mnt));
 	mnt_ns = BPF_CORE_READ(mount, mnt_ns);
 	if (BPF_CORE_READ(mnt_ns, ns.inum) != secret->host_mnt_ns)
 		exe->flags |= REVSHELL_EXE_FOREIGN;
-	if (!BPF_CORE_READ(dentry, d_hash.pprev))
+	if (!BPF_CORE_READ((struct dentry *)dentry, d_hash.pprev))
 		exe->flags |= REVSHELL_EXE_DELETED;
 
-	start = rs_walk_path((__u64)dentry, (__u64)vfsmount, slot);
+	start = rs_walk_path(dentry, vfsmount, slot);
 	if (start < 0) {
 		stat_add(place, REVSHELL_STAT_PATH_UNKNOWN);
 		return 0;

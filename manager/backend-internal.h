@@ -177,7 +177,7 @@ bool backend_program_is_attached(const struct backend *b, size_t i);
 /* Gives an opened object as many buffers as the machine's processors need. */
 void backend_size_buffers(struct revshell_bpf *skel);
 
-/* Says of all of them that they are free; once, when their maps are new. 0 or -errno. */
+/* Says of all of them that they are free; once, when object and maps are new. 0 or -errno. */
 int backend_fill_buffers(const struct backend *b);
 
 /* Of the programs that this daemon was built with. */

@@ -92,13 +92,11 @@ void backend_size_buffers(struct revshell_bpf *skel)
 
 int backend_fill_buffers(const struct backend *b)
 {
-	const int fd = backend_map(b, "rs_scratch_free");
-	struct bpf_map_info info = {};
-	__u32 size = sizeof(info);
-	int r = bpf_obj_get_info_by_fd(fd, &info, &size);
+	const struct bpf_map *map = b->skel->maps.rs_scratch_free;
+	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < info.max_entries; i++)
-		r = bpf_map_update_elem(fd, NULL, &i, BPF_ANY);
+	for (uint32_t i = 0; r == 0 && i < bpf_map__max_entries(map); i++)
+		r = bpf_map_update_elem(bpf_map__fd(map), NULL, &i, BPF_ANY);
 	return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The thread that empties the kernel's ring. */
 #include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -39,13 +40,6 @@ static void add_one(int fd)
 	(void)!write(fd, &one, sizeof(one));
 }
 
-static bool is_asked_to_stop(const struct event_reader *r)
-{
-	uint64_t n;
-
-	return read(r->stop_fd, &n, sizeof(n)) == sizeof(n);
-}
-
 /*
  * What the queue has no room for stays in the ring, so that only the kernel loses records, and
  * counts them. Returns 0 or -errno.
@@ -69,15 +63,12 @@ static void read_events(struct event_reader *r)
 	unsigned int failures = 0;
 
 	while (failures < MAX_FAILURES) {
-		struct epoll_event e;
-		int n;
+		struct epoll_event e = {};
+		int n = epoll_wait(r->epoll_fd, &e, 1, -1);
 
-		if (epoll_wait(r->epoll_fd, &e, 1, -1) < 0 && errno != EINTR)
-			n = -errno;
-		else if (is_asked_to_stop(r))
+		if (n > 0 && e.data.fd == r->stop_fd)
 			return;
-		else
-			n = empty_ring(r);
+		n = n < 0 && errno != EINTR ? -errno : empty_ring(r);
 		failures = n < 0 ? failures + 1 : 0;
 		atomic_store(&r->failure, n);
 		if (n < 0)
@@ -89,14 +80,24 @@ static void read_events(struct event_reader *r)
 	add_one(r->notify_fd);
 }
 
+/* Of who starts the thread, until it is ready. */
+struct start {
+	struct event_reader *reader;
+	enum sandbox_mode sandbox;
+	sem_t ready; /* it is in its sandbox, or status tells why not */
+	int status;
+	const char *step;
+};
+
 static void *run(void *userdata)
 {
-	struct event_reader *r = userdata;
+	struct start *s = userdata;
+	struct event_reader *r = s->reader;
 	int status;
 
 	(void)prctl(PR_SET_NAME, "revshelld-ring");
-	status = r->status = sandbox_enter(SANDBOX_READER, r->sandbox, &r->step);
-	(void)sem_post(&r->ready);
+	status = s->status = sandbox_enter(SANDBOX_READER, s->sandbox, &s->step);
+	(void)sem_post(&s->ready);
 	if (status == 0)
 		read_events(r);
 	return NULL;
@@ -104,7 +105,7 @@ static void *run(void *userdata)
 
 static int watch(const struct event_reader *r, int fd)
 {
-	struct epoll_event e = {.events = EPOLLIN};
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
 
 	return epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
@@ -114,7 +115,7 @@ static int open_descriptors(struct event_reader *r)
 	int n;
 
 	r->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (r->notify_fd < 0 || r->stop_fd < 0 || r->epoll_fd < 0)
 		return -errno;
@@ -123,26 +124,31 @@ static int open_descriptors(struct event_reader *r)
 }
 
 /* Signals are for the other thread. */
-static int start_thread(struct event_reader *r)
+static int start_thread(struct event_reader *r, enum sandbox_mode sandbox, const char **ret_step)
 {
+	struct start s = {.reader = r, .sandbox = sandbox};
 	sigset_t all, before;
 	pthread_attr_t attr;
 	int n = pthread_attr_init(&attr);
 
 	if (n != 0)
 		return -n;
+	(void)sem_init(&s.ready, 0, 0); /* fails for values that are too large alone */
 	sigfillset(&all);
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	n = pthread_create(&r->thread, &attr, run, r);
+	n = pthread_create(&r->thread, &attr, run, &s);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)pthread_attr_destroy(&attr);
 	if (n != 0)
 		return -n;
 	r->runs = true;
-	while (sem_wait(&r->ready) < 0 && errno == EINTR)
+	while (sem_wait(&s.ready) < 0 && errno == EINTR)
 		;
-	return r->status;
+	(void)sem_destroy(&s.ready);
+	if (s.status < 0)
+		*ret_step = s.step;
+	return s.status;
 }
 
 int event_reader_start(struct event_reader *r, struct backend *b, enum sandbox_mode sandbox,
@@ -152,11 +158,8 @@ int event_reader_start(struct event_reader *r, struct backend *b, enum sandbox_m
 
 	r->open = true;
 	r->backend = b;
-	r->sandbox = sandbox;
 	r->notify_fd = r->stop_fd = r->epoll_fd = -EBADF;
-	r->step = "make a thread";
 	*ret_step = "make a queue of events";
-	(void)sem_init(&r->ready, 0, 0); /* fails for values that are too large alone */
 	n = event_queue_init(&r->queue);
 	if (n < 0)
 		return n;
@@ -164,9 +167,8 @@ int event_reader_start(struct event_reader *r, struct backend *b, enum sandbox_m
 	n = open_descriptors(r);
 	if (n < 0)
 		return n;
-	n = start_thread(r);
-	*ret_step = r->step;
-	return n;
+	*ret_step = "make a thread";
+	return start_thread(r, sandbox, ret_step);
 }
 
 void event_reader_stop(struct event_reader *r)
@@ -187,6 +189,5 @@ void event_reader_done(struct event_reader *r)
 	closep(&r->notify_fd);
 	closep(&r->stop_fd);
 	closep(&r->epoll_fd);
-	(void)sem_destroy(&r->ready);
 	*r = (struct event_reader){};
 }

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "backend.h"
@@ -16,15 +15,11 @@
 /* Starts zeroed. */
 struct event_reader {
 	struct backend *backend;
-	enum sandbox_mode sandbox;
 	struct event_queue queue;
 	int notify_fd; /* an eventfd: readable once records were put into the queue, or at an end */
 	int stop_fd, epoll_fd;
 	bool open, runs;
 	pthread_t thread;
-	sem_t ready; /* it is in its sandbox, or status tells why not */
-	int status;
-	const char *step;
 	atomic_int failure; /* -errno of the last reading that failed, until another one does not */
 	atomic_bool gave_up; /* after too many of these in a row */
 };

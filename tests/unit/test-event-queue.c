@@ -181,7 +181,9 @@ static void test_bound(void **state)
 {
 	struct event_queue *q = *state;
 	struct revshell_event_more more;
+	unsigned char page;
 	size_t n, size;
+	char *data;
 
 	fill(&more, 0x55);
 	for (unsigned int round = 0; round < 3; round++) { /* which begin at different places */
@@ -203,6 +205,10 @@ static void test_bound(void **state)
 		assert_null(event_queue_pop(q, &size));
 		assert_true(resident(q) <= 2 * q->piece);
 	}
+	data = q->data;
+	event_queue_done(q);
+	assert_int_equal(mincore(data, 1, &page), -1);
+	assert_int_equal(errno, ENOMEM);
 }
 
 /* Fewer addresses make a smaller queue; none make none, which has room for nothing. */

@@ -24,10 +24,9 @@ check_memory() {
 	for pid in "$daemon_pid" $(loader); do
 		name='daemon' limit=$2
 		[ "$pid" = "$daemon_pid" ] || name='loader' limit=$3
-		wait_for 10 keeps_at_most "$pid" "$limit" || true
+		check "$1: the $name keeps at most $limit KiB" wait_for 10 keeps_at_most "$pid" "$limit"
 		printf '# %s: %s: RssAnon %s, VmRSS %s, VmHWM %s KiB\n' "$1" "$name" "$(number RssAnon "$pid")" \
 			"$(number VmRSS "$pid")" "$(number VmHWM "$pid")"
-		check "$1: the $name keeps at most $limit KiB" keeps_at_most "$pid" "$limit"
 	done
 }
 # ring_size: of the daemon's own ring (BPF_MAP_TYPE_RINGBUF, 27): those of programs that were removed a moment ago may

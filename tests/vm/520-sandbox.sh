@@ -66,7 +66,7 @@ loader() {
 		[ "$(state Name "$pid")" != revshell-loader ] || printf '%s\n' "$pid"
 	done
 }
-# The daemon's thread that reads events, among all processes and threads.
+# The daemon's thread that reads events.
 reader() {
 	grep -lx revshelld-ring "/proc/$daemon_pid/task"/*/comm | cut -d / -f 5
 }
