@@ -15,7 +15,7 @@ listener 4444 "$T/got"
 capture_start 4444
 check_allowed 'a connection to the listener' --send hello tcp4 connect 127.0.0.1 4444
 capture_stop
-check 'the listener got it' wait_for 10 grep -q '^hello' "$T/got"
+check 'the listener got it' wait_for 60 grep -q '^hello' "$T/got"
 check 'its packets were counted' test "$PACKETS" -ge 5
 check_status 'nobody listens there: refused, not denied' 3 "$PROBE" tcp4 connect 127.0.0.1 4445
 

@@ -212,7 +212,7 @@ security_socket_listen $killed 0.0.0.0 - kill SIGKILL killed $(errno_of_kill)"
 	PROBE=$killed expect persist 'it outlives the daemon' gone tcp4 connect 127.0.0.1 4444
 	"$REVSHELLD" --stop-disarm --pin-dir="$PIN_DIR" >/dev/null 2>&1
 	# the kernel lets go of programs in its own time
-	PROBE=$killed check "$backend: and ends with its pins" wait_for 10 passes tcp4 connect 127.0.0.1 4444
+	PROBE=$killed check "$backend: and ends with its pins" wait_for 60 passes tcp4 connect 127.0.0.1 4444
 }
 
 fmod_ret_is_possible() { ! grep -Eq '\((full|lazy)\)' /sys/kernel/debug/sched/preempt 2>/dev/null; }

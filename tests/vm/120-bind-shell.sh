@@ -39,7 +39,7 @@ check_refused() {
 # check_watched WHAT KIND ADDRESS EXPECTED
 check_watched() {
 	bind_shell "$2"
-	check "$1: it listens" wait_for 15 listening 4444
+	check "$1: it listens" wait_for 60 listening 4444
 	visit "$3"
 	check_match "$1: the visitor gets a shell" "$answer" "$T/visitor"
 	wait "$nc_job"

@@ -77,7 +77,7 @@ check_equal 'Simulate: denied' 'denied target 0' "$(simulated Simulate 'a{sv}' 2
 check_equal 'Simulate: another program' 'allowed null null' \
 	"$(simulated Simulate 'a{sv}' 2 exe s /usr/bin/true dst s 127.0.0.1:4444)"
 check_equal 'denied indeed' 1 "$(connect_status)"
-wait_for 20 eval '[ "$(simulated Explain t 0)" = "denied target 0" ]'
+wait_for 60 eval '[ "$(simulated Explain t 0)" = "denied target 0" ]'
 check_equal 'Explain: the newest event' 'denied target 0' "$(simulated Explain t 0)"
 ctl policy disable target
 check_equal 'disabled: allowed' 0 "$(connect_status)"

@@ -50,7 +50,7 @@ enough() {
 check_seed() {
 	local wanted=$((n_events_read + $(printf '%s' "$expected" | wc -l)))
 
-	wait_for 20 enough "$wanted" || true
+	wait_for 60 enough "$wanted" || true
 	sed -n "$((n_events_read + 1)),\$p" "$T/events" >"$T/events.new"
 	n_events_read=$((n_events_read + $(wc -l <"$T/events.new")))
 	jq -r "$event_line" "$T/events.new" >"$T/events.lines"

@@ -21,7 +21,7 @@ n_orders=0
 order() {
 	n_orders=$((n_orders + 1))
 	printf '%s\necho "done %s $?"\n' "$1" "$n_orders" >&9
-	wait_for 20 grep -q "^done $n_orders " "$T/answers" || fail "the old shell answers"
+	wait_for 60 grep -q "^done $n_orders " "$T/answers" || fail "the old shell answers"
 	order_status=$(sed -n "s/^done $n_orders //p" "$T/answers")
 }
 connect='exec 3<>/dev/tcp/127.0.0.1/4444'

@@ -17,7 +17,7 @@ s.bind(sys.argv[1])
 s.listen()
 time.sleep(1000)' "$T/socket" &
 helper_pids+=("$!")
-wait_for 20 test -S "$T/socket"
+wait_for 60 test -S "$T/socket"
 
 # deny CALL TYPE OPERATOR VALUES: refuses the target's connections to some addresses.
 deny() {

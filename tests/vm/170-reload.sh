@@ -100,6 +100,6 @@ kill -HUP "$daemon_pid"
 reloaded() {
 	[ "$(ctl policy list --json=short | jq length)" = 23 ]
 }
-check 'SIGHUP reloads as well' wait_for 20 reloaded
+check 'SIGHUP reloads as well' wait_for 60 reloaded
 check_denied 'and 4444 is denied again' tcp4 connect 127.0.0.1 4444
 finish

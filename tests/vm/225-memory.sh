@@ -24,7 +24,7 @@ check_memory() {
 	for pid in "$daemon_pid" $(loader); do
 		name='daemon' limit=$2
 		[ "$pid" = "$daemon_pid" ] || name='loader' limit=$3
-		check "$1: the $name keeps at most $limit KiB" wait_for 10 keeps_at_most "$pid" "$limit"
+		check "$1: the $name keeps at most $limit KiB" wait_for 60 keeps_at_most "$pid" "$limit"
 		printf '# %s: %s: RssAnon %s, VmRSS %s, VmHWM %s KiB\n' "$1" "$name" "$(number RssAnon "$pid")" \
 			"$(number VmRSS "$pid")" "$(number VmHWM "$pid")"
 	done
@@ -51,7 +51,7 @@ refuse_lsm accept "$T/bin/none" socket_accept '{index: 0, type: socket}' '{index
 check 'a program on demand' ctl reload
 check_memory 'a program on demand' 4096 4096
 check 'it disarms' ctl stop --disarm
-wait_for 20 process_gone "$daemon_pid"
+wait_for 60 process_gone "$daemon_pid"
 
 rm -f "$T"/policies/*
 umask 022

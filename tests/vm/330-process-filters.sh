@@ -115,7 +115,7 @@ without_net_raw() {
 by_script() {
 	: >"$T/script.out"
 	OUT=$T/script.out "$T/script" bash -c 'sleep 0.5; exec "$@"' - "$@"
-	wait_for 20 grep -q '^[0-9]*$' "$T/script.out"
+	wait_for 60 grep -q '^[0-9]*$' "$T/script.out"
 	cat "$T/script.out"
 	return "$(tail -n 1 "$T/script.out")"
 }

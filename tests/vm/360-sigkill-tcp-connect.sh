@@ -67,7 +67,7 @@ check 'monitoring: packets are seen' test "$PACKETS" -ge 24
 accepted() {
 	[ "$(cat "$T/got" "$T/got6" | wc -l)" -ge "$1" ]
 }
-check 'monitoring: the connections are accepted' wait_for 20 accepted 8
+check 'monitoring: the connections are accepted' wait_for 60 accepted 8
 line='.process_kprobe | "\(.function_name) \(.process.binary) \(.args[0].sock_arg.dport) \(.action) \(.verdict)"'
 new_events "$line" >"$T/events.lines"
 check_equal 'monitoring: reported' "8 tcp_connect $python 4444 KPROBE_ACTION_SIGKILL would-deny" \

@@ -145,7 +145,7 @@ os.dup2(s.fileno(), 1)
 os.execv("/usr/bin/bash", ["bash", "-c", "echo hello from a shell"])' 2>"$T/bash.err"
 }
 connection_for_bash
-check 'monitoring: a shell speaks into it' wait_for 10 grep -q hello "$T/got"
+check 'monitoring: a shell speaks into it' wait_for 60 grep -q hello "$T/got"
 new_events '.process_lsm | "\(.message) \(.process.binary) \(.verdict)"' >"$T/lines"
 check_equal 'monitoring: that is reported' 'shell with a network connection for standard input or output /usr/bin/bash would-deny' \
 	"$(sort -u "$T/lines")"
@@ -162,7 +162,7 @@ check_equal 'enforcing: what is meant to work does' "$(printf '%s through\n' tcp
 	"$(try tcp unix netlink inside look)"
 connection_for_bash
 check_match 'enforcing: the shell cannot' 'Operation not permitted' "$T/bash.err"
-check 'enforcing: nothing came' wait_for 10 grep -q nothing "$T/got"
+check 'enforcing: nothing came' wait_for 60 grep -q nothing "$T/got"
 new_events '.process_lsm | "\(.process.binary) \(.verdict)"' >"$T/lines"
 check_equal 'enforcing: that is reported' '/usr/bin/bash denied' "$(sort -u "$T/lines")"
 finish

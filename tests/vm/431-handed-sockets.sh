@@ -40,11 +40,11 @@ older() {
 	mkfifo "$T/go.$1"
 	"$taker" "$1" - <>"$T/go.$1" >"$T/older.$1" 2>&1 &
 	helper_pids+=("$!")
-	wait_for 20 grep -q ready "$T/older.$1"
+	wait_for 60 grep -q ready "$T/older.$1"
 }
 finish_older() {
 	echo >"$T/go.$1"
-	wait_for 20 grep -q "^$1 " "$T/older.$1"
+	wait_for 60 grep -q "^$1 " "$T/older.$1"
 	grep "^$1 " "$T/older.$1"
 }
 

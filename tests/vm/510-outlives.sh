@@ -220,9 +220,9 @@ check 'on trial: enforce' ctl enforce on --confirm=4s
 PROBE=$TARGET check_denied 'on trial: connect' udp4 connect 127.0.0.1 4444
 kill_daemon
 PROBE=$TARGET check_denied 'on trial, killed: connect' udp4 connect 127.0.0.1 4444
-check 'nobody confirmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+check 'nobody confirmed: connect' wait_for 60 "$TARGET" udp4 connect 127.0.0.1 4444
 start_daemon "$T/policies" || exit 1
-check 'the daemon has understood' wait_for 20 grep -q 'nobody confirmed in time' "$T/daemon.log"
+check 'the daemon has understood' wait_for 60 grep -q 'nobody confirmed in time' "$T/daemon.log"
 check_status 'and is monitoring' 5 ctl status
 check 'on trial again' ctl enforce on --confirm=1m
 check 'confirmed' ctl confirm
@@ -238,14 +238,14 @@ check_status 'no daemon to disarm' 3 ctl stop --disarm
 rm "$T/policies/bad.yaml"
 start_daemon "$T/policies" || exit 1
 check 'stopping' ctl stop
-wait_for 20 process_gone "$daemon_pid"
+wait_for 60 process_gone "$daemon_pid"
 PROBE=$TARGET check_denied 'stopped: connect' udp4 connect 127.0.0.1 4444
 start_daemon "$T/policies" || exit 1
 check 'disarming' ctl stop --disarm
 # the kernel detaches them a moment later
-check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+check 'disarmed: connect' wait_for 60 "$TARGET" udp4 connect 127.0.0.1 4444
 check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
-wait_for 20 process_gone "$daemon_pid"
+wait_for 60 process_gone "$daemon_pid"
 WATCHDOG_USEC=8000000 start_daemon "$T/policies" --mode=enforce || exit 1
 
 # By another process, though a daemon runs: what that has attached is pinned again, as a whole set.
@@ -277,6 +277,6 @@ check_equal 'what is left is not taken over' '' "$(grep 'Took over' "$T/after")"
 check_match 'but replaced' 'incomplete' "$T/after"
 kill_daemon
 check_status 'disarming without a daemon' 0 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR"
-check 'disarmed: connect' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+check 'disarmed: connect' wait_for 60 "$TARGET" udp4 connect 127.0.0.1 4444
 check 'disarmed: no pin is left' test ! -e "$PIN_DIR"
 finish

@@ -132,8 +132,8 @@ for run in 'lsm log' 'fmod-ret log' 'kprobe log' 'lsm enforce'; do
 
 	[ "$backend" = kprobe ] || PROBE=$OTHER check_denied "$run: connect again" udp4 connect 127.0.0.1 4444
 	check "$run: it stops and disarms" ctl stop --disarm
-	wait_for 20 process_gone "$daemon_pid"
-	check "$run: nothing is denied then" wait_for 20 "$OTHER" --quiet udp4 connect 127.0.0.1 4444
+	wait_for 60 process_gone "$daemon_pid"
+	check "$run: nothing is denied then" wait_for 60 "$OTHER" --quiet udp4 connect 127.0.0.1 4444
 	kill "${helper_pids[@]}" 2>/dev/null
 	helper_pids=()
 done

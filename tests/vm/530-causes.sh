@@ -56,7 +56,7 @@ esac
 
 # Unmounting takes the pins along.
 umount /sys/fs/bpf
-check 'unmounted: nothing is in force' wait_for 20 "$TARGET" "${connect[@]}"
+check 'unmounted: nothing is in force' wait_for 60 "$TARGET" "${connect[@]}"
 n=$(wc -l <"$T/daemon.log")
 start_daemon "$T/policies" --mode=enforce || exit 1
 check_denied 'no BPF file system: it is enforced' "${connect[@]}"
@@ -65,6 +65,6 @@ check_match 'no BPF file system: it is told' 'not in a BPF file system.*mount -t
 ctl doctor >"$T/doctor.out"
 check_match 'no BPF file system: doctor says' 'warn\] bpffs' "$T/doctor.out"
 stop_daemon
-check 'no BPF file system: it ends with the daemon' wait_for 20 "$TARGET" "${connect[@]}"
+check 'no BPF file system: it ends with the daemon' wait_for 60 "$TARGET" "${connect[@]}"
 mount -t bpf bpf /sys/fs/bpf
 finish

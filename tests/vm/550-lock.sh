@@ -99,7 +99,7 @@ before 'enforce on' ctl enforce on
 before "a policy's mode" ctl policy mode other monitor
 before 'and back' ctl policy mode other enforce
 before 'it disarms' ctl stop --disarm
-wait_for 20 process_gone "$daemon_pid"
+wait_for 60 process_gone "$daemon_pid"
 printf 'until here: %s s\n' "$SECONDS"
 PROBE=$TARGET check_allowed 'disarmed: connect' udp4 connect 127.0.0.1 4444
 
@@ -189,7 +189,7 @@ adopt() {
 }
 args=(--policy-dir "$T/policies" "--bus=$DBUS_SYSTEM_BUS_ADDRESS" "--pin-dir=$PIN_DIR" "--backend=$BACKEND")
 check 'the daemon may be stopped' ctl stop
-wait_for 20 process_gone "$daemon_pid"
+wait_for 60 process_gone "$daemon_pid"
 PROBE=$TARGET check_denied 'stopped: connect' udp4 connect 127.0.0.1 4444
 # refused WHAT COMMAND...: it ends with the reason.
 refused() {

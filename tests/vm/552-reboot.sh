@@ -36,7 +36,7 @@ locked_boot() {
 	check_status 'and a pin' 1 rm "$layout/link_rs_lsm_connect"
 	digest >"$KEPT/digest"
 	check 'it stops' ctl stop
-	wait_for 20 process_gone "$daemon_pid"
+	wait_for 60 process_gone "$daemon_pid"
 	denied 'locked and stopped'
 	check_status 'and still a pin stays' 1 rm "$layout/link_rs_lsm_connect"
 	tar -C / -cf "$disk" etc/revshell var/lib/revshell

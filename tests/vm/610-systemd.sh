@@ -72,7 +72,7 @@ journal() {
 	journalctl -b --no-pager -t revshelld "$@" >"$T/journal" 2>&1
 	grep -q 'REVSHELL_VERDICT=denied' "$T/journal"
 }
-check 'the journal has the event' wait_for 20 journal -o verbose REVSHELL_VERDICT=denied
+check 'the journal has the event' wait_for 60 journal -o verbose REVSHELL_VERDICT=denied
 for field in 'POLICY=refuse' 'ERRNO=EACCES' "EXE=$TARGET" 'DESTINATION=127.0.0.1:4444' 'HOOK=.' 'EVENT=[0-9]'; do
 	check_match "with REVSHELL_$field" "^ *REVSHELL_$field" "$T/journal"
 done
@@ -91,7 +91,7 @@ helper_pids+=("$!")
 monitors() {
 	ctl reload && grep -q 'Member=PolicySetChanged' "$T/monitor"
 }
-check 'busctl monitor' wait_for 30 monitors
+check 'busctl monitor' wait_for 60 monitors
 
 # What the daemon may do is what revshelld(8) says.
 state() {
@@ -185,7 +185,7 @@ refused 'upgraded'
 check 'it starts the daemon anew' wait_for 120 runs_anew "$pid"
 refused 'upgraded and started'
 check 'the removal' dpkg --no-triggers --remove revshell
-check 'nothing is refused any more' wait_for 20 "$TARGET" udp4 connect 127.0.0.1 4444
+check 'nothing is refused any more' wait_for 60 "$TARGET" udp4 connect 127.0.0.1 4444
 check 'no pin is left' test -z "$(find "$PIN_DIR" -mindepth 1 2>/dev/null)"
 check 'no process is left' process_gone "$(pgrep -x revshelld || echo 0)"
 finish

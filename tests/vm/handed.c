@@ -72,7 +72,8 @@ static void use(int fd, int listener)
 {
 	struct sockaddr_in in;
 	socklen_t len = sizeof(in);
-	int s;
+	pid_t caller;
+	int s, err;
 
 	if (!listener) {
 		if (send(fd, "taken\n", 6, MSG_NOSIGNAL) != 6)
@@ -81,14 +82,18 @@ static void use(int fd, int listener)
 	}
 	if (getsockname(fd, (struct sockaddr *)&in, &len) < 0)
 		refused("getsockname");
-	if (fork() == 0) {
-		/* the port is wanted again at once */
+	caller = fork();
+	if (caller == 0) {
 		close(fd);
 		s = socket(AF_INET, SOCK_STREAM, 0);
 		(void)connect(s, (struct sockaddr *)&in, len);
 		_exit(0);
 	}
 	s = accept(fd, NULL, NULL);
+	err = errno;
+	/* the port is wanted again at once, and the caller may not have closed its listener yet */
+	waitpid(caller, NULL, 0);
+	errno = err;
 	if (s < 0)
 		refused("accept");
 	end("through");

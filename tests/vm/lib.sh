@@ -222,7 +222,7 @@ start_bus() {
 	rm -f "$dir/bus"
 	dbus-daemon --config-file="$dir/bus.conf" --nofork --nopidfile >"$T/bus.log" 2>&1 &
 	bus_pid=$!
-	wait_for 20 test -S "$dir/bus" || {
+	wait_for 60 test -S "$dir/bus" || {
 		sed 's/^/  | /' "$T/bus.log"
 		fail 'the bus starts'
 		exit 1
@@ -279,7 +279,7 @@ stop_daemon() {
 	# what stays attached refuses nothing to the tests that come after
 	[ -z "${SHARED_PINS:-}" ] || ctl enforce off >/dev/null 2>&1
 	kill -TERM "$pid" 2>/dev/null
-	wait_for 20 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null
+	wait_for 60 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null || status=$?
 	return "$status"
 }
@@ -307,7 +307,7 @@ start_helper() {
 	"$@" >"$out" 2>&1 &
 	helper_pid=$!
 	helper_pids+=("$helper_pid")
-	wait_for 20 grep -q '^ready' "$out" || {
+	wait_for 60 grep -q '^ready' "$out" || {
 		sed 's/^/  | /' "$out"
 		fail "this starts: $*"
 		exit 1
@@ -397,7 +397,7 @@ n_markers=0 n_events_read=0
 follow_events() {
 	ctl events -f -o json >"$T/events" 2>"$T/events.err" &
 	helper_pids+=("$!")
-	wait_for 20 subscribed || fail "the events can be followed ($(cat "$T/events.err"))"
+	wait_for 60 subscribed || fail "the events can be followed ($(cat "$T/events.err"))"
 	n_events_read=0
 }
 
@@ -406,7 +406,7 @@ follow_events() {
 settle_events() {
 	n_markers=$((n_markers + 1))
 	"$T/bin/marker" --quiet udp4 connect 127.0.0.1 "$n_markers"
-	wait_for 20 grep -q "\"port\":$n_markers}.*\"policy_name\":\"marker\"" "$T/events" ||
+	wait_for 60 grep -q "\"port\":$n_markers}.*\"policy_name\":\"marker\"" "$T/events" ||
 		fail "event $n_markers of the marker arrives"
 }
 

@@ -75,7 +75,7 @@ got_answer() {
 }
 
 check_works() {
-	check "$1" wait_for 10 got_answer "$2"
+	check "$1" wait_for 60 got_answer "$2"
 }
 
 # check_stopped WHAT FAMILY: the attacker's machine saw nothing of it, not even a packet.
