@@ -74,7 +74,7 @@ def policy(name, cidr="198.51.100.0/24", deny=True):
     return POLICY.format(name=name, cidr=cidr, actions=OVERRIDE if deny else "")
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -94,7 +94,7 @@ class Result:
         return "exit %d\n--- out\n%s--- err\n%s" % (self.code, self.out, self.err)
 
 
-def run(*argv, env=None, stdin=None, timeout=30):
+def run(*argv, env=None, stdin=None, timeout=60):
     full = dict(os.environ, NO_COLOR="1", **(env or {}))
     return Result(subprocess.run(argv, capture_output=True, text=True, env=full, input=stdin,
                                  timeout=timeout))
@@ -202,7 +202,7 @@ class BusTest(unittest.TestCase):
 
     def stop_daemon(self):
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def log(self):
         with open(self.log_path) as f:
@@ -240,13 +240,19 @@ class BusTest(unittest.TestCase):
         function that ends it and gives the list."""
         out = open(os.path.join(self.dir, "monitor"), "w+")
         self.addCleanup(out.close)
+        said = open(os.path.join(self.dir, "monitor.err"), "w+")
+        self.addCleanup(said.close)
         process = self.start(["busctl", "--address=" + self.address, "--json=short", "monitor",
-                              "--match=type='signal',sender='%s'" % NAME],
-                             stdout=out, stderr=subprocess.DEVNULL)
-        # The monitor shows its own becoming; before that, what is sent is not seen.
-        wait_for("the monitor", lambda: self.is_monitoring(process))
+                              "--match=type='signal',sender='%s'" % NAME], stdout=out, stderr=said)
 
-        def finish(n, seconds=30):
+        def is_monitoring():
+            self.assertIsNone(process.poll())
+            said.seek(0)
+            return "Monitoring bus message stream." in said.read()
+        # what is sent before is not seen
+        wait_for("the monitor", is_monitoring)
+
+        def finish(n, seconds=60):
             def lines():
                 out.seek(0)
                 # the last line may be half written
@@ -256,11 +262,6 @@ class BusTest(unittest.TestCase):
             process.wait()
             return self.of_daemon(lines(), below)
         return finish
-
-    def is_monitoring(self, process):
-        # dbus-daemon takes the names of a connection that becomes a monitor: it is not listed.
-        time.sleep(0.3)
-        return process.poll() is None
 
     @staticmethod
     def of_daemon(messages, below):

@@ -507,7 +507,7 @@ class Host(BusTest):
         for _ in range(3):
             self.assertIn('"two"', f.stdout.readline())
         f.send_signal(signal.SIGINT)
-        self.assertEqual(f.wait(10), 0)
+        self.assertEqual(f.wait(60), 0)
 
 
 if __name__ == "__main__":

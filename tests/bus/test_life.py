@@ -54,7 +54,7 @@ class Start(BusTest):
     def test_backend_that_cannot(self):
         self.daemon = FAKE
         self.start_daemon("--backend=fmod-ret", wait=False)
-        self.assertEqual(self.process.wait(10), 3)
+        self.assertEqual(self.process.wait(60), 3)
         self.assertIn("Failed to open backend fmod-ret: this kernel is only a fake", self.log())
 
     def kprobe_daemon(self, *args):
@@ -133,7 +133,7 @@ class Start(BusTest):
         self.write("15-bad.yaml", "")
         self.daemon = FAKE
         self.start_daemon("--backend=fmod-ret", wait=False)
-        self.assertEqual(self.process.wait(10), 1)
+        self.assertEqual(self.process.wait(60), 1)
 
     def test_precedence_of_directories(self):
         over = os.path.join(self.dir, "over")
@@ -294,7 +294,7 @@ class Notify(BusTest):
                       self.next("READY=1"))
         self.process.terminate()
         self.next("STOPPING=1")
-        self.assertEqual(self.process.wait(10), 0)
+        self.assertEqual(self.process.wait(60), 0)
 
 
 class Watchdog(Notify):
@@ -347,7 +347,7 @@ class Bus(BusTest):
     def test_ends_cleanly(self):
         for sig in signal.SIGTERM, signal.SIGINT:
             self.process.send_signal(sig)
-            self.assertEqual(self.process.wait(10), 0)
+            self.assertEqual(self.process.wait(60), 0)
             self.start_daemon()
 
     def test_bus_restarts(self):
@@ -385,7 +385,7 @@ class Bus(BusTest):
         self.start_daemon(wait=False)
         wait_for("a complaint", lambda: "Another process owns" in self.log())
         first.terminate()
-        self.assertEqual(first.wait(10), 0)
+        self.assertEqual(first.wait(60), 0)
         self.wait_name()
         wait_for("the name", lambda: "On the bus as org.revshell1" in self.log())
 

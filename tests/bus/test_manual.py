@@ -116,13 +116,14 @@ class Page(BusTest):
 
     def follow(self, command, n_lines):
         """What "events -f" prints until it is interrupted."""
+        wait_for("the end of the one before", lambda: self.call("GetStatistics")[0]["subscribers"] == 0)
         process = self.start(["bash", "-c", "exec " + command], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True, env=self.env, cwd=self.work)
         wait_for("a subscriber", lambda: self.call("GetStatistics")[0]["subscribers"] == 1)
         self.happen(command)
         out = "".join(process.stdout.readline() for _ in range(n_lines))
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(10), 0)
+        self.assertEqual(process.wait(60), 0)
         return out, process.stderr.read()
 
     def run_all(self):

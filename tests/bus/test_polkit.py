@@ -116,18 +116,19 @@ class Polkit(BusTest):
 
     def test_pending_is_bounded_and_blocks_nobody(self):
         self.allow("hold inspect", "yes set-mode")
-        waiting = [self.start([*NOBODY, "busctl", "--address=" + self.address, "call", NAME, PATH,
-                               MANAGER, "ListPolicies"], stdout=subprocess.DEVNULL,
+        patient = [*NOBODY, "busctl", "--address=" + self.address, "--timeout=120", "call", NAME,
+                   PATH, MANAGER]
+        waiting = [self.start([*patient, "ListPolicies"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) for _ in range(100)]
         wait_for("100 questions", lambda: os.path.exists(self.asked) and
-                 len(open(self.asked).readlines()) == 100, 30)
+                 len(open(self.asked).readlines()) == 100)
         begin = time.monotonic()
         r = self.nobody("SetEnforce", "b", "true")
         self.assertIn("100 authorizations are pending", r.err)
         self.assertIn("LimitsExceeded", run(
             *NOBODY, "dbus-send", "--bus=" + self.address, "--print-reply", "--dest=" + NAME, PATH,
             MANAGER + ".SetEnforce", "boolean:true").err)
-        self.assertLess(time.monotonic() - begin, 10)
+        self.assertLess(time.monotonic() - begin, 60)
         self.call("SetEnforce", "b", "true")
         self.assertEqual(self.get("Mode"), "enforce")
         self.assertTrue(all(w.poll() is None for w in waiting))
@@ -135,8 +136,7 @@ class Polkit(BusTest):
         waiting[50].kill()
         wait_for("a place", lambda: self.nobody("SetEnforce", "b", "true").code == 0)
         self.allow("hold inspect", "hold reload")
-        held = self.start([*NOBODY, "busctl", "--address=" + self.address, "call", NAME, PATH,
-                           MANAGER, "Reload", "a{sv}", "0"], stderr=subprocess.DEVNULL)
+        held = self.start([*patient, "Reload", "a{sv}", "0"], stderr=subprocess.DEVNULL)
         wait_for("one more question", lambda: "reload 1" in self.questions())
         self.assertIn("100 authorizations are pending", self.nobody("SetEnforce", "b", "true").err)
         for process in [*waiting, held]:
@@ -236,7 +236,7 @@ class Everybody(BusTest):
             error = self.error_of(*m)
             self.assertNotRegex(error, "Access denied|AccessDenied|Unknown method|UnknownMethod", m)
             if m[2] == "Stop":
-                self.process.wait(10)
+                self.process.wait(60)
                 self.start_daemon()
             if m[2] == "Lock":  # or the rest would be refused
                 self.stop_daemon()
@@ -271,7 +271,7 @@ class Everybody(BusTest):
             self.assertEqual(self.error_of(*m, prefix=()), "", m)
             self.assertRegex(self.log()[before:], r"\(bus, uid %d, pid \d+\)" % os.geteuid(), m)
             if m[2] == "Stop":
-                self.process.wait(10)
+                self.process.wait(60)
                 self.start_daemon()
             if m[2] == "Lock":  # or the rest would be refused
                 self.stop_daemon()

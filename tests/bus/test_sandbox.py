@@ -46,7 +46,7 @@ class Sandbox(BusTest):
 
     def test_execve_ends_it(self):
         self.fake(**{"try": "execve"})
-        self.assertEqual(self.process.wait(10), -signal.SIGSYS)
+        self.assertEqual(self.process.wait(60), -signal.SIGSYS)
 
     def test_log_tells_and_lets(self):
         self.stop_daemon()

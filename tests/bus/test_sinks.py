@@ -52,7 +52,7 @@ class SinkTest(BusTest):
         return self.call("GetStatistics")[0].get(name)
 
     def seen(self, n):
-        wait_for("%d events" % n, lambda: self.stat("events-seen") >= n, 30)
+        wait_for("%d events" % n, lambda: self.stat("events-seen") >= n)
 
 
 class Denials(SinkTest):
@@ -247,12 +247,14 @@ class Metrics(SinkTest):
     def test_file(self):
         path = self.dir + "/revshell.prom"
         wait_for("the file", lambda: os.path.exists(path))
-        inode = os.stat(path).st_ino
+        first = open(path, "rb")  # which keeps its number from being given again
+        self.addCleanup(first.close)
         self.fake_events(3, match=ONE, **DENIED)
         self.fake_events(2, match=ONE | TWO)
         wait_for("new figures",
                  lambda: self.read().get("revshell_policy_matches_total", policy="one") == 5)
-        self.assertNotEqual(os.stat(path).st_ino, inode, "replaced, not written over")
+        self.assertFalse(os.path.samestat(os.stat(path), os.fstat(first.fileno())),
+                         "replaced, not written over")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o644)
         m = self.read()
         events = "revshell_policy_events_total"
@@ -286,11 +288,10 @@ class Metrics(SinkTest):
         self.fake_events(1)
         end = time.monotonic() + 2.5
         n = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or n <= 100:
             if os.path.exists(self.dir + "/revshell.prom"):
                 self.read()
                 n += 1
-        self.assertGreater(n, 100)
         self.assertFalse(os.path.exists(self.dir + "/revshell.prom.new"))
 
     def test_the_reader_is_strict(self):
@@ -363,16 +364,18 @@ class Journal(SinkTest):
         self.assertEqual((r["REVSHELL_GENERATION"], r["PRIORITY"]), ("2", "3"))
 
     def test_storm(self):
+        begin = time.monotonic()
         self.fake_events(3000, match=ONE, **DENIED)
         self.fake_events(1, match=TWO, verdict=0)
         self.seen(3001)
+        windows = 1 + int((time.monotonic() - begin) // 10)  # each of so many seconds has its own
         left_out = "MESSAGE_ID=8584ce5dae774d838c550f1f072f5518"
 
         def told():
             return sum(int(r["REVSHELL_LEFT_OUT"]) for r in self.records(left_out))
-        self.assertLessEqual(len(self.records("REVSHELL_VERDICT=denied")), 100)
+        self.assertLessEqual(len(self.records("REVSHELL_VERDICT=denied")), 100 * windows)
         wait_for("the summary",
-                 lambda: len(self.records("REVSHELL_VERDICT=denied")) + told() == 3000, 25)
+                 lambda: len(self.records("REVSHELL_VERDICT=denied")) + told() == 3000)
         self.assertEqual({r["REVSHELL_POLICY"] for r in self.records(left_out)}, {"one"})
         self.assertEqual(self.stat("journal-left-out"), told())
 

@@ -50,7 +50,7 @@ class Clients(World):
         self.assertEqual(len(self.call("ListEvents", "tua{sv}", "2990", "100", "0")[0]), 10)
         self.assertEqual(self.n_descriptors(), before + 64)
         storm.stdin.close()
-        self.assertEqual(storm.wait(10), 0)
+        self.assertEqual(storm.wait(60), 0)
         wait_for("no subscriber", lambda: self.stat("subscribers") == 0)
         wait_for("closed descriptors", lambda: self.n_descriptors() == before)
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The same behaviour on each backend, forced; where one must differ, a table says why.
 # lsm: any
-# timeout: 900
+# timeout: 1500
 . "$(dirname "$0")/lib.sh"
 
 # result FEATURE yes|no: a line that README.md's table is made of, by tools/support-table.

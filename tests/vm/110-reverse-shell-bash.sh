@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A reverse shell of bash is seen in monitor mode, and stopped in enforce mode.
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/shells.sh"
 

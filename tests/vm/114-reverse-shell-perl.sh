@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A reverse shell of Perl is seen in monitor mode, and stopped in enforce mode.
 # kernels: 6.1 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/shells.sh"
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A bind shell of nc is seen in monitor mode, and stopped in enforce mode.
 # kernels: 5.10 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/shells.sh"
 
@@ -19,7 +18,7 @@ bind_shell() {
 		;;
 	esac
 	(
-		timeout 30 bash -c "$script"
+		timeout 120 bash -c "$script"
 		exit
 	) >"$T/shell.out" 2>&1 </dev/null &
 	nc_job=$!
@@ -28,7 +27,7 @@ bind_shell() {
 # visit ADDRESS: what the shell behind the port says.
 visit() {
 	# shellcheck disable=SC2016
-	timeout 15 bash -c 'exec 3<>"/dev/tcp/$1/4444" && echo "$2" >&3 && cat <&3' - "$1" "$question" \
+	timeout 60 bash -c 'exec 3<>"/dev/tcp/$1/4444" && echo "$2" >&3 && cat <&3' - "$1" "$question" \
 		>"$T/visitor" 2>&1 || true
 }
 

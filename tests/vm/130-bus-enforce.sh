@@ -6,11 +6,11 @@
 . "$(dirname "$0")/lib.sh"
 
 call() {
-	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 call org.revshell1 /org/revshell1 org.revshell1.Manager "$@"
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=300 call org.revshell1 /org/revshell1 org.revshell1.Manager "$@"
 }
 
 property() {
-	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 get-property org.revshell1 /org/revshell1 \
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=300 get-property org.revshell1 /org/revshell1 \
 		org.revshell1.Manager "$1"
 }
 
@@ -69,7 +69,7 @@ check_equal 'for root alone' 600 "$(stat -c %a "$T/events.json")"
 
 # The same judgement before the call and after it, by the policies in force and by the event.
 simulated() {
-	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 --json=short call org.revshell1 /org/revshell1 \
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=300 --json=short call org.revshell1 /org/revshell1 \
 		org.revshell1.Manager "$@" | jq -r '.data[0] | "\(.verdict.data) \(.policy.data) \(.selector.data)"'
 }
 ctl enforce on
@@ -89,13 +89,13 @@ ctl enforce off
 
 # What another user may not do on this bus must have no effect.
 refused=0
-setpriv --reuid 65534 --regid 65534 --clear-groups busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 \
+setpriv --reuid 65534 --regid 65534 --clear-groups busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=300 \
 	call org.revshell1 /org/revshell1 org.revshell1.Manager SetEnforce b true >"$T/refused" 2>&1 || refused=$?
 check 'another user may not' test "$refused" -ne 0
 check_match 'and is told so' '[Dd]enied|not allowed|[Rr]ejected' "$T/refused"
 check_equal 'nor does it happen' 's "monitor"' "$(property Mode)"
 
-busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 --no-legend \
+busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=300 --no-legend \
 	introspect org.revshell1 /org/revshell1 org.revshell1.Manager |
 	awk '{ print $2, substr($1, 2), ($3 == "-" ? "" : $3) ($2 == "method" && $4 != "-" ? ">" $4 : "") }' |
 	sort >"$T/shown"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The shipped policies report shells in monitor mode, and stop them once they are switched, one by one.
 # kernels: 5.10 7
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/shells.sh"
 
@@ -72,7 +71,7 @@ check_works 'bash to loopback works' "$T/private"
 check_reports 'without a report' ''
 
 nc_status=0
-(timeout 20 nc.traditional -n -l -p 5555 -e /bin/sh; exit) >"$T/nc.out" 2>&1 </dev/null || nc_status=$?
+(timeout 120 nc.traditional -n -l -p 5555 -e /bin/sh; exit) >"$T/nc.out" 2>&1 </dev/null || nc_status=$?
 check_equal 'nc that listens is killed' 137 "$nc_status"
 check_reports 'and reported' 'enforce-no-bind-shell /usr/bin/nc.traditional killed'
 finish

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each of the seed's policies, alone: what must match does, what must not does not, and the jq filters work.
 # kernels: 6.1 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

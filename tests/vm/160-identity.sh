@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A process is what it was started from: before the daemon, copied, forked, replaced, deleted.
 # kernels: 5.10 6.1 7
-# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 target=$(copy_probe "$T/bin/target")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # An exemption by path is for the host's own file, not for one that somebody mounts over it.
 # kernels: 5.10 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

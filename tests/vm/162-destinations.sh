@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What is a connection, and to where: mapped and empty addresses, disconnecting, AF_UNIX, MPTCP.
 # kernels: 5.10 7
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

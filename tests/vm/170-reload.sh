@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A reload with one bad file among many changes nothing: the old rule set goes on denying.
 # kernels: 5.10 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

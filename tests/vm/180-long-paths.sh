@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Executables with long paths are recognised; one too deep to be named is nobody's exception.
 # kernels: 5.10 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

@@ -3,7 +3,6 @@
 # Without bpf in lsm=, the lsm backend says what to do, and fmod-ret enforces.
 # kernels: 5.10 6.12
 # lsm: none
-# timeout: 400
 . "$(dirname "$0")/shells.sh"
 
 check 'bpf is not among the security modules' bash -c '! grep -qw bpf /sys/kernel/security/lsm'
@@ -16,7 +15,7 @@ override_policy /usr/bin/bash
 marker_policy
 
 start_bus
-check_status 'the lsm backend: exit status 3' 3 timeout 60 "$REVSHELLD" --backend=lsm --policy-dir "$T/policies" \
+check_status 'the lsm backend: exit status 3' 3 timeout 300 "$REVSHELLD" --backend=lsm --policy-dir "$T/policies" \
 	"--bus=$DBUS_SYSTEM_BUS_ADDRESS"
 cp "$T/check.out" "$T/refused"
 check_match 'it says what to do' 'boot with lsm=\.\.\.,bpf' "$T/refused"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The engine in this kernel decides as the policies say: random policies and calls, by BPF_PROG_RUN.
-# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 status=0

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the daemon and its loader keep in memory: idle, with 512 policies of 100,000 prefixes, and after reloads.
 # kernels: 6.12
-# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 # number KEY PID: of /proc/PID/status, in KiB.

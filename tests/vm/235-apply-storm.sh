@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # 200 transactions of 3 to 500 policies in a storm of connects: each decision is of one set, and nothing is lost.
 # kernels: 6.12
-# timeout: 700
+# timeout: 1200
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

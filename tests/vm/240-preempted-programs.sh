@@ -3,7 +3,6 @@
 # A program that is preempted while it runs keeps no other from running, or its backend refuses.
 # kernels: 6.12 7
 # append: preempt=full
-# timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib-engine.sh"
 

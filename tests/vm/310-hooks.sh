@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each hook reports what passes it, once and with its arguments; those that can refuse do.
-# timeout: 600
+# timeout: 900
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 
@@ -92,7 +92,7 @@ event_line='.process_kprobe | .function_name + " " + ([.args[] | to_entries[] | 
 	  else tostring end] | join(" "))'
 
 "$TARGET" --quiet --send hello tcp4 connect 127.0.0.1 4444
-check_match 'a connection arrives' hello "$T/got"
+check 'a connection arrives' wait_for 60 grep -q hello "$T/got"
 new_events >/dev/null
 # The source port is the kernel's choice.
 sed -i -E 's/"sport":[0-9]+/"sport":1/' "$T/events.new"
@@ -162,6 +162,7 @@ for mode in off on; do
 security_socket_create no-packet OVERRIDE $end
 security_socket_sendmsg no-send OVERRIDE $end"
 done
+wait_for 60 grep -q secret "$T/got.sendmsg"
 check_equal 'what is sent while monitoring arrives, and no more' 1 "$(grep -c secret "$T/got.sendmsg")"
 check_allowed 'another port may be bound' tcp4 bind 127.0.0.1 4451
 check_allowed 'another socket may be made' tcp4 create

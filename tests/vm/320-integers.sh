@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Every operator on integers, for a size, unsigned, and for an int with and without a sign.
 # kernels: 5.10 7
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

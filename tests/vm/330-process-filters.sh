@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Each way to select a process: users, descriptors, units, PIDs, namespaces, capabilities, ancestors.
 # kernels: 5.10 6.12
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 
@@ -97,7 +96,7 @@ by_runner() {
 
 	printf '%q ' "$@" >"$T/command"
 	printf '%s >%q 2>&1 </dev/null; echo $?\n' "$(cat "$T/command")" "$T/runner.out" >&"${RUNNER[1]}"
-	read -r -t 20 status <&"${RUNNER[0]}" || status=99
+	read -r -t 120 status <&"${RUNNER[0]}" || status=99
 	cat "$T/runner.out"
 	return "$status"
 }

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The creator of a socket is known after fork, exec, its own end and descriptor passing; nothing leaks.
 # kernels: 6.1 6.12 7
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 
@@ -70,7 +69,9 @@ line='.process_kprobe | [.function_name, .process.binary, .process.pid.value, (.
 
 # track HOW PORT BINARY: the event names the creator as the process, and BINARY as the current one.
 track() {
-	read -r creator current < <(python3 -S -E "$T/track.py" "$1" "$2")
+	# until all who have the socket have ended
+	both=$(python3 -S -E "$T/track.py" "$1" "$2")
+	read -r creator current <<<"$both"
 	check "$1: there are two processes" test "$1" = itself -o "$creator" != "$current"
 	check_events "$1: the creator is named" "inet_csk_listen_start $python $creator $3 $current $2" "$line"
 }
@@ -107,7 +108,8 @@ track exec 5555 "$perl"
 # A socket that may hold no more: its creator is not known, and whoever calls is named.
 optmem=$(sysctl -n net.core.optmem_max)
 sysctl -qw net.core.optmem_max=1024
-read -r creator current < <(python3 -S -E "$T/track.py" exec 5555)
+both=$(python3 -S -E "$T/track.py" exec 5555)
+read -r creator current <<<"$both"
 sysctl -qw "net.core.optmem_max=$optmem"
 check_events 'without memory: the caller is named' "inet_csk_listen_start $perl $current $perl $current 5555" "$line"
 check 'creators without memory are counted' test "$(counter owners-without-memory)" -gt 0

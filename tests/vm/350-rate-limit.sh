@@ -3,7 +3,6 @@
 # A rate limit lets one event of a period through and counts the others; it spares nobody a denial.
 # What is lost or goes another way is counted by hook.
 # kernels: 5.10 7
-# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 PIN_DIR=/sys/fs/bpf/revshell
@@ -25,7 +24,7 @@ limit() {
 		    args: [{index: 1, type: sockaddr}]
 		    selectors:
 		    - matchArgs: [{index: 1, operator: SPort, values: ["$2"]}]
-		      matchActions: [$4{action: Post, rateLimit: "1m", rateLimitScope: $3}]
+		      matchActions: [$4{action: Post, rateLimit: "1h", rateLimitScope: $3}]
 	END
 }
 
@@ -111,8 +110,9 @@ without_buffers() {
 	local i n
 
 	n=$(bpftool -j map show pinned "$pins"/map_rs_scratch_free | jq .max_entries)
-	for ((i = 0; i < n; i++)); do
-		bpftool map pop pinned "$pins"/map_rs_scratch_free >/dev/null
+	# somebody may give one back meanwhile
+	for ((i = 0; i < 10 * n; i++)); do
+		bpftool map pop pinned "$pins"/map_rs_scratch_free >/dev/null 2>&1 || break
 	done
 	connect 5002 1
 	for ((i = 0; i < n; i++)); do

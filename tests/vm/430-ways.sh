@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Every way to a peer that carries an address: through without the policy, refused and reported with it.
-# timeout: 500
+# timeout: 800
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Sockets from elsewhere, inherited, received, taken, or older than the policy, are judged when they are used.
-# timeout: 400
 # pins: shared
 . "$(dirname "$0")/lib.sh"
 

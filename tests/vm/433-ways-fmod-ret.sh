@@ -3,6 +3,6 @@
 # The same ways by fmod_ret programs, where bpf is not among the kernel's LSMs.
 # kernels: 5.10 6.1 6.12
 # lsm: none
-# timeout: 500
+# timeout: 800
 backend=fmod-ret
 . "$(dirname "$0")/430-ways.sh"

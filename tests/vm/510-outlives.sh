@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Enforcement outlives the daemon: killed, restarted, upgraded, in a storm of connects of which none gets through.
 # kernels: 5.10 6.12
-# timeout: 900
+# timeout: 1500
 . "$(dirname "$0")/lib.sh"
 
 PIN_DIR=/sys/fs/bpf/revshell
@@ -146,7 +146,7 @@ begin
 start_daemon "$T/policies" || exit 1
 took 'a start that takes over and keeps'
 adopted
-check "a start that takes over: $least ms of processor time" test "$least" -lt 1000
+check "a start that takes over: $least ms of processor time" test "$least" -lt 3000
 check_equal 'disabled and taken over: the generation is the same' "$kept" "$(generation)"
 PROBE=$TARGET check_allowed 'disabled and taken over: connect' udp4 connect 127.0.0.1 4446
 check_equal 'and said to be off' 'connect-4446 off off' "$(ctl policy list --no-legend | awk '/^connect-4446/ { print $1, $2, $3 }')"
@@ -216,7 +216,7 @@ storm_stop 'upgraded, of another layout, incomplete'
 
 # Enforcement on trial ends by itself, though the daemon that began it is dead.
 enforce off
-check 'on trial: enforce' ctl enforce on --confirm=4s
+check 'on trial: enforce' ctl enforce on --confirm=20s
 PROBE=$TARGET check_denied 'on trial: connect' udp4 connect 127.0.0.1 4444
 kill_daemon
 PROBE=$TARGET check_denied 'on trial, killed: connect' udp4 connect 127.0.0.1 4444
@@ -231,7 +231,7 @@ PROBE=$TARGET check_denied 'confirmed: connect' udp4 connect 127.0.0.1 4444
 
 printf 'nonsense: [\n' >"$T/policies/bad.yaml"
 stop_daemon
-check_status 'a bad policy: the daemon does not start' 1 timeout 60 "$REVSHELLD" --policy-dir "$T/policies" \
+check_status 'a bad policy: the daemon does not start' 1 timeout 300 "$REVSHELLD" --policy-dir "$T/policies" \
 	"--bus=$DBUS_SYSTEM_BUS_ADDRESS" "--pin-dir=$PIN_DIR"
 PROBE=$TARGET check_denied 'a bad policy: the old ones stay in force' udp4 connect 127.0.0.1 4444
 check_status 'no daemon to disarm' 3 ctl stop --disarm
@@ -252,6 +252,11 @@ WATCHDOG_USEC=8000000 start_daemon "$T/policies" --mode=enforce || exit 1
 "$REVSHELLD" --stop-disarm "--pin-dir=$PIN_DIR" >"$T/disarm.out" 2>&1
 check 'disarmed while a daemon runs: it says that pins are there again' \
 	wait_for 60 grep -q 'Somebody had removed .* they are there again' "$T/daemon.log"
+# it may have looked while they were being removed
+whole() {
+	[ "$(find "$PIN_DIR" | sort)" = "$pins" ]
+}
+check 'all of them' wait_for 60 whole
 kill_daemon
 PROBE=$TARGET check_denied 'killed: connect' udp4 connect 127.0.0.1 4444
 n=$(grep -c 'Took over' "$T/daemon.log")

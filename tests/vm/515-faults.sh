@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Whichever call of a reload fails, or is the daemon's last: one set of policies is in force, whole.
 # kernels: 6.12
-# timeout: 600
+# timeout: 900
 . "$(dirname "$0")/lib.sh"
 
 mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The daemon in its sandbox takes new policies, exemptions and hooks; another process alone loads programs.
 # kernels: 5.10 6.12
-# timeout: 900
+# timeout: 1500
 . "$(dirname "$0")/lib.sh"
 
 TARGET=$(copy_probe "$T/bin/target")
@@ -71,7 +71,7 @@ reader() {
 	grep -lx revshelld-ring "/proc/$daemon_pid/task"/*/comm | cut -d / -f 5
 }
 attached() {
-	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=20 --json=short call org.revshell1 /org/revshell1 \
+	busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" --timeout=300 --json=short call org.revshell1 /org/revshell1 \
 		org.revshell1.Manager GetCapabilities | jq -c '.data[0].attached.data | sort'
 }
 marker_policy

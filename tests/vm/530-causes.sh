@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What keeps programs from being loaded or pinned is named with what helps, and costs nothing that is in force.
 # kernels: 5.10 6.12
-# timeout: 300
 . "$(dirname "$0")/lib.sh"
 
 PIN_DIR=/sys/fs/bpf/revshell
@@ -16,7 +15,7 @@ refused() {
 	local what=$1
 
 	shift
-	timeout 60 "$@" --policy-dir "$T/policies" --bus="$DBUS_SYSTEM_BUS_ADDRESS" --pin-dir=none >"$T/refused.log" 2>&1
+	timeout 300 "$@" --policy-dir "$T/policies" --bus="$DBUS_SYSTEM_BUS_ADDRESS" --pin-dir=none >"$T/refused.log" 2>&1
 	check_equal "$what: the status" 3 $?
 	check_match "$what: it says so" 'Failed to open backend auto: ' "$T/refused.log"
 	check_denied "$what: what was in force still is" "${connect[@]}"

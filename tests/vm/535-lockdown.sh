@@ -3,7 +3,6 @@
 # A kernel in lockdown for confidentiality refuses the programs: the daemon says why, and what helps.
 # kernels: 6.12
 # append: lockdown=confidentiality
-# timeout: 200
 . "$(dirname "$0")/lib.sh"
 
 refuse connect 4444 In "$PROBE"

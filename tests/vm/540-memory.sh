@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Storms of processes, threads, sockets, events, reloads and subscribers leave daemon and kernel as large as before.
 # kernels: 6.12
-# timeout: 400
 . "$(dirname "$0")/lib.sh"
 
 PROBE=$(copy_probe "$T/bin/target")

@@ -3,6 +3,6 @@
 # The same lock by fmod_ret programs, where bpf is not among the kernel's LSMs.
 # kernels: 6.1
 # lsm: none
-# timeout: 600
+# timeout: 900
 BACKEND=fmod-ret
 . "$(dirname "$0")/550-lock.sh"

@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 import sys
+import time
 
 sys.dont_write_bytecode = True
 from lock import INFO, address, bpf, by_pin  # pylint: disable=wrong-import-position
@@ -19,19 +20,24 @@ def main():
     info = ctypes.create_string_buffer(128)
     bpf(INFO, struct.pack("=IIQ", fd, 128, address(info)))
     value_size, n = struct.unpack_from("=II", info.raw, 12)
-    keys = ctypes.create_string_buffer(struct.pack(f"={n}I", *range(FIRST, FIRST + n)))
     values = ctypes.create_string_buffer(n * value_size)
     cmd = UPDATE_BATCH if sys.argv[1] == "fill" else DELETE_BATCH
     if cmd == UPDATE_BATCH:
         # the end of this process must not make room for another
         me = ctypes.create_string_buffer(struct.pack("=I", os.getpid()))
         bpf(DELETE, struct.pack("=IIQ", fd, 0, address(me)))
-    try:
-        bpf(cmd, struct.pack("=QQQQIIQQ", 0, 0, address(keys), address(values), n, fd, 0, 0))
-    except OSError as e:
-        # the processes that are there take some of the room
-        if e.errno != (errno.E2BIG if cmd == UPDATE_BATCH else errno.ENOENT):
-            raise
+    for turn in range(2):
+        first = FIRST + turn * n
+        keys = ctypes.create_string_buffer(struct.pack(f"={n}I", *range(first, first + n)))
+        try:
+            bpf(cmd, struct.pack("=QQQQIIQQ", 0, 0, address(keys), address(values), n, fd, 0, 0))
+        except OSError as e:
+            # the processes that are there take some of the room
+            if e.errno != (errno.E2BIG if cmd == UPDATE_BATCH else errno.ENOENT):
+                raise
+        # processes that have ended leave the map a while after
+        if cmd == UPDATE_BATCH and turn == 0:
+            time.sleep(1)
 
 
 main()

@@ -245,7 +245,7 @@ ctl() {
 # pins (inside.sh), where theirs are. Its messages are in $T/daemon.log. Returns 1 (and counts a failure)
 # if it does not come up.
 start_daemon() {
-	local dir=$1 status=0 word=
+	local dir=$1 word=
 
 	shift
 	[ -n "$bus_pid" ] || start_bus
@@ -253,12 +253,20 @@ start_daemon() {
 		"--pin-dir=${PIN_DIR:-${SHARED_PINS:-none}}" "$@" >>"$T/daemon.log" 2>&1 &
 	daemon_pid=$!
 	read -rt 400 word <>"$T/ready"
-	ctl status >/dev/null 2>"$T/status.err" || status=$?
-	case $word$status in
-	ready0 | ready5 | ready7) return 0 ;;
-	esac
+	# where the bus is slow, a daemon is ready before it is there
+	[ "$word" = ready ] && wait_for 60 has_status && return 0
 	tail -n 30 "$T/daemon.log" "$T/status.err" | sed 's/^/  | /'
 	fail "the daemon starts (${word:-no word of it})"
+}
+
+has_status() {
+	local status=0
+
+	ctl status >/dev/null 2>"$T/status.err" || status=$?
+	case $status in
+	0 | 5 | 7) return 0 ;;
+	esac
+	return 1
 }
 
 # renice_daemon: all its threads, as its unit has it.
@@ -330,6 +338,7 @@ listener() {
 
 # capture_start PORT, capture_stop: counts the packets on lo from or to that port, into $PACKETS.
 capture_start() {
+	wait_for 60 unconnected "$1"
 	[ -e "$T/bin/listener" ] || copy_probe "$T/bin/listener" >/dev/null
 	start_helper "$T/capture" "$T/bin/listener" capture "$1"
 	capture_pid=$helper_pid
@@ -359,7 +368,16 @@ listening() {
 	local port
 
 	printf -v port %04X "$1"
-	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -Eq "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F:]+ 0A "
+	grep -Eqs "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F:]+ 0A " /proc/net/tcp /proc/net/tcp6
+}
+
+# unconnected PORT: whether no TCP connection from or to that port may still have something to send.
+unconnected() {
+	local port
+
+	printf -v port %04X "$1"
+	! grep -Eqs "^ *[0-9]+: ([0-9A-F]+:$port [0-9A-F:]+|[0-9A-F:]+ [0-9A-F]+:$port) (0[1-589B]|0C) " \
+		/proc/net/tcp /proc/net/tcp6
 }
 
 # marker_policy: what settle_events needs; a policy about a program of its own.

@@ -590,6 +590,7 @@ static bool packet_has_port(const unsigned char *p, size_t len, unsigned int por
 static int capture(const char *port_text)
 {
 	struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+	const struct timeval turn = {.tv_usec = 200000};
 	struct sigaction sa = {.sa_handler = stop};
 	unsigned int port = (unsigned int)atoi(port_text);
 	unsigned long n_packets = 0;
@@ -605,12 +606,16 @@ static int capture(const char *port_text)
 		return UNTRIED;
 	}
 	sigaction(SIGTERM, &sa, NULL);
+	/* the signal may come right before a wait */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &turn, sizeof(turn));
 	ready();
 	for (;;) {
+		bool last = stopped;
+
 		len = sizeof(addr);
-		n = recvfrom(fd, buffer, sizeof(buffer), stopped ? MSG_DONTWAIT : 0,
+		n = recvfrom(fd, buffer, sizeof(buffer), last ? MSG_DONTWAIT : 0,
 			     (struct sockaddr *)&addr, &len);
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && !last && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)
 			break;

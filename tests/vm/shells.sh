@@ -56,7 +56,7 @@ exec(\"/bin/sh\", \"-i\");"'
 	# By way of timeout, also to have a parent that is not the same program.
 	# Without a home, to be spared what this host's user has in his .bashrc.
 	(
-		HOME=$T timeout 20 bash -c "$script" - "$2" "$3"
+		HOME=$T timeout 120 bash -c "$script" - "$2" "$3"
 		exit
 	) >"$T/shell.out" 2>&1 </dev/null || shell_status=$?
 }

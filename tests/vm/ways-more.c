@@ -361,10 +361,14 @@ static void listen_vsock(void)
 	struct sockaddr_vm vm = {
 		.svm_family = AF_VSOCK, .svm_port = PORT, .svm_cid = VMADDR_CID_LOCAL};
 	int fd = get_socket(AF_VSOCK, SOCK_STREAM, 0);
+	int caller = get_socket(AF_VSOCK, SOCK_STREAM, 0);
+	const struct timeval limit = {.tv_sec = 60};
 
+	/* two seconds, if nothing is said */
+	(void)setsockopt(caller, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof(limit));
 	if (bind(fd, (struct sockaddr *)&vm, sizeof(vm)) < 0)
 		way_untried("bind");
-	be_reached(fd, get_socket(AF_VSOCK, SOCK_STREAM, 0), SOCK_STREAM, NULL, 0);
+	be_reached(fd, caller, SOCK_STREAM, NULL, 0);
 }
 
 /* The socket, and who calls, are in another network namespace. */
