@@ -2,6 +2,8 @@
 """Reload is all or nothing: every way in which a policy directory can be bad."""
 import os
 import signal
+import subprocess
+import time
 import unittest
 
 from harness import FAKE, BusTest, needs_root, policy, wait_for
@@ -69,6 +71,14 @@ class Reload(BusTest):
         self.assertEqual((r.code, r.out, r.err), (0, "Generation 2 is in force.\n", ""))
         self.assertEqual(self.get("LastReloadError"), "")
         self.assertEqual(self.digest(), (2,) + self.state[1:])
+
+    def test_patience(self):
+        self.process.send_signal(signal.SIGSTOP)
+        ctl = self.start([os.environ["REVSHELLCTL"], "--bus=" + self.address, "reload"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(27)  # a bus library's own limit is 25
+        self.process.send_signal(signal.SIGCONT)
+        self.assertEqual(ctl.communicate(timeout=60), ("Generation 2 is in force.\n", ""))
 
     def test_errors_of_all_files_are_told(self):
         first = self.write("05-bad.yaml", "")
