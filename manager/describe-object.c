@@ -8,17 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 64-bit FNV-1a. */
+#include "fnv.h"
+
 static int hash_file(const char *path, uint64_t *ret_hash)
 {
 	FILE *f = fopen(path, "re");
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = FNV1A_INIT;
 	int c, r;
 
 	if (!f)
 		return -1;
 	while ((c = getc(f)) != EOF)
-		h = (h ^ (unsigned char)c) * 0x100000001b3ULL;
+		h = fnv1a_byte(h, (uint8_t)c);
 	r = ferror(f) ? -1 : 0;
 	fclose(f);
 	if (r == 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bus-internal.h"
+#include "fnv.h"
 #include "fuzz.h"
 #include "simulate-facts.h"
 
@@ -263,15 +264,6 @@ static void write_file(const struct world *w, const char *name, const char *text
 	fuzz_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
 }
 
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t n)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ bytes[i]) * 0x100000001b3ULL;
-	return h;
-}
-
 /* Of names and contents, in whatever order; and where remove is set they go. */
 static uint64_t hash_files(const struct world *w, bool remove)
 {
@@ -290,11 +282,11 @@ static uint64_t hash_files(const struct world *w, bool remove)
 			continue;
 		/* nothing of a transaction is left behind it */
 		fuzz_assert(e->d_name[0] != '.');
-		h = hash_bytes(0xcbf29ce484222325ULL, e->d_name, strlen(e->d_name));
+		h = fnv1a_bytes(FNV1A_INIT, e->d_name, strlen(e->d_name));
 		fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC);
 		fuzz_assert(fd >= 0);
 		while ((n = read(fd, buf, sizeof(buf))) > 0)
-			h = hash_bytes(h, buf, (size_t)n);
+			h = fnv1a_bytes(h, buf, (size_t)n);
 		sum += h;
 		if (remove)
 			fuzz_assert(unlinkat(dirfd(d), e->d_name, 0) == 0);

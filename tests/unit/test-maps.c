@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fnv.h"
 #include "macro.h"
 #include "policy-helpers.h"
 #include "ruleset.h"
@@ -83,8 +84,7 @@ static void write_inner(int fd, const void *data, size_t size)
 {
 	struct inner *inner = find_inner(id_of(fd));
 
-	for (size_t i = 0; i < size; i++)
-		inner->content = (inner->content ^ ((const uint8_t *)data)[i]) * 0x100000001b3ULL;
+	inner->content = fnv1a_bytes(inner->content, data, size);
 }
 
 static size_t inner_sizes[2]; /* key and value of the map made last */
