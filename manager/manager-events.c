@@ -14,20 +14,28 @@ struct expansion {
 	const struct revshell_event *ev;
 };
 
-/*
- * CLOCK_REALTIME minus CLOCK_BOOTTIME, the same from event to event unless the clock is set: two
- * readings never come at one moment, and a process must not seem to start anew with each event.
- */
-static int64_t boot_offset_ns(struct manager *m)
-{
-	struct timespec real, boot;
-	int64_t now;
+#define NSEC_PER_SEC   1000000000LL
+#define SAME_MOMENT_NS 1000000
 
-	clock_gettime(CLOCK_REALTIME, &real);
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	now = ((int64_t)real.tv_sec - boot.tv_sec) * 1000000000 + (real.tv_nsec - boot.tv_nsec);
-	if (llabs(now - m->boot_offset_ns) > 1000000)
-		m->boot_offset_ns = now;
+static int64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+int64_t manager_boot_offset_ns(struct manager *m)
+{
+	int64_t before = now_ns(CLOCK_BOOTTIME);
+	int64_t real = now_ns(CLOCK_REALTIME);
+	int64_t boot = now_ns(CLOCK_BOOTTIME);
+
+	/* whoever was kept waiting in between has found nothing out */
+	if (m->boot_offset_ns && boot - before > SAME_MOMENT_NS)
+		return m->boot_offset_ns;
+	if (llabs(real - boot - m->boot_offset_ns) > SAME_MOMENT_NS)
+		m->boot_offset_ns = real - boot;
 	return m->boot_offset_ns;
 }
 
@@ -127,7 +135,7 @@ static void tell_record(struct manager *m, const struct revshell_event *ev, size
 	if (!x.generation) {
 		m->events_stale++;
 	} else {
-		const struct event_host host = {boot_offset_ns(m), m->node, m->symbols,
+		const struct event_host host = {manager_boot_offset_ns(m), m->node, m->symbols,
 						&m->history.last};
 
 		r = event_expand(ev, size, x.generation->rs, &host, on_match, on_expanded, &x);

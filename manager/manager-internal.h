@@ -15,6 +15,12 @@
 void manager_flush_events(struct manager *m);
 void manager_flush_generation(struct manager *m, uint64_t generation);
 
+/*
+ * CLOCK_REALTIME minus CLOCK_BOOTTIME, the same from event to event unless the clock is set: two
+ * readings never come at one moment, and a process must not seem to start anew with each event.
+ */
+int64_t manager_boot_offset_ns(struct manager *m);
+
 /* manager-told.c: what is told at a bounded rate. After each turn of events; timers do the rest. */
 int manager_told_init(struct manager *m);
 void manager_told_done(struct manager *m);

@@ -13,7 +13,7 @@ int __wrap_backend_events_fd(struct backend *b);
 
 /* What the ring has left, what was taken out of it, and what reading it fails with. */
 static _Atomic uint64_t left, taken;
-static atomic_int failure;
+static atomic_int failure, failures_left;
 static int ring_fd; /* readable, as the ring is while there is something in it */
 
 /* Of a generation that nobody knows, so that telling one means to count it. */
@@ -29,12 +29,41 @@ int __wrap_backend_events_consume(struct backend *b, backend_event_fn fn, void *
 {
 	int n = 0, r = failure;
 
+	if (failures_left > 0) {
+		failures_left--;
+		r = -EIO;
+	}
 	for (; left > 0 && n < 256 && r >= 0; n++) {
 		left--;
 		taken++;
 		r = fn(&record, sizeof(record), userdata);
 	}
 	return r < 0 ? r : n;
+}
+
+/* Within which something happens, however busy the machine is. */
+#define LONG_USEC 60000000ULL
+
+/* Before which of the next readings of a clock so much passes; by how much the clock was set. */
+static int64_t delay_ns, passed_ns, real_ahead_ns;
+static unsigned int delay_at;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	int64_t ns;
+
+	if (delay_ns > 0 && delay_at-- == 0) {
+		passed_ns += delay_ns;
+		delay_ns = 0;
+	}
+	assert_int_equal(__real_clock_gettime(clock, ret), 0);
+	ns = ret->tv_sec * 1000000000LL + ret->tv_nsec + passed_ns;
+	if (clock == CLOCK_REALTIME)
+		ns += real_ahead_ns;
+	*ret = (struct timespec){ns / 1000000000, ns % 1000000000};
+	return 0;
 }
 
 struct fixture {
@@ -102,7 +131,7 @@ static void test_others_have_turns(void **state)
 	assert_int_equal(sd_event_add_io(f->event, NULL, other, EPOLLIN, on_other, &n), 0);
 	left = UINT64_MAX;
 	while (f->m->events_stale < 8 * MANAGER_EVENTS_PER_TURN)
-		assert_true(sd_event_run(f->event, 1000000) > 0);
+		assert_true(sd_event_run(f->event, LONG_USEC) > 0);
 	assert_true(n >= 8);
 }
 
@@ -112,31 +141,27 @@ static void test_backlog(void **state)
 {
 	struct fixture *f = *state;
 	const uint64_t all = 100000;
-	uint64_t before;
 
 	left = all;
-	wait_until_taken(EVENT_QUEUE_BYTES / sizeof(record));
-	do {
-		before = taken;
-		usleep(50000);
-	} while (taken != before);
+	while (event_queue_has_room(&f->m->reader.queue) || waiting(f) != taken)
+		usleep(100);
 	assert_true(left > 0);
 	assert_false(event_queue_has_room(&f->m->reader.queue));
 	assert_int_equal(waiting(f), taken);
 	assert_int_equal(f->m->events_stale, 0);
-	assert_true(sd_event_run(f->event, 0) > 0);
+	assert_true(sd_event_run(f->event, LONG_USEC) > 0);
 	assert_int_equal(f->m->events_stale, MANAGER_EVENTS_PER_TURN);
 	while (left > 0)
-		assert_true(sd_event_run(f->event, 1000000) > 0);
+		assert_true(sd_event_run(f->event, LONG_USEC) > 0);
 	empty(ring_fd);
 	/* the ring is silent: what waits is told all the same, and then nothing is done */
 	while (f->m->events_stale < all)
-		assert_true(sd_event_run(f->event, 1000000) > 0);
+		assert_true(sd_event_run(f->event, LONG_USEC) > 0);
 	assert_int_equal(f->m->events_stale, all);
 	assert_int_equal(waiting(f), 0);
-	for (unsigned int i = 0; i < 3; i++)
-		(void)sd_event_run(f->event, 0); /* what was on its way */
-	assert_int_equal(sd_event_run(f->event, 10000), 0);
+	/* but for what was on its way */
+	for (unsigned int i = 0; sd_event_run(f->event, 10000) > 0; i++)
+		assert_true(i < 10);
 }
 
 static void test_flush(void **state)
@@ -172,20 +197,35 @@ static void test_deaf(void **state)
 {
 	struct fixture *f = *state;
 
-	failure = -EIO;
-	while (!atomic_load(&f->m->reader.failure))
-		usleep(100);
-	failure = 0;
 	left = 100;
+	failures_left = 10;
 	while (f->m->events_stale < 100)
-		assert_true(sd_event_run(f->event, 1000000) >= 0);
+		assert_true(sd_event_run(f->event, LONG_USEC) > 0);
+	assert_int_equal(failures_left, 0);
 	assert_false(f->m->events_deaf);
 	failure = -EIO;
 	while (!f->m->events_deaf)
-		assert_true(sd_event_run(f->event, 1000000) > 0);
+		assert_true(sd_event_run(f->event, LONG_USEC) > 0);
 	left = 1;
 	usleep(10000);
 	assert_true(left == 1);
+}
+
+/* The time that a process began must not change because the daemon was kept waiting between two
+ * readings, and has to where the clock is set. */
+static void test_boot_offset(void **state)
+{
+	struct fixture *f = *state;
+	int64_t offset = manager_boot_offset_ns(f->m);
+
+	for (unsigned int i = 0; i < 3; i++) {
+		delay_ns = 5000000;
+		delay_at = i;
+		assert_int_equal(manager_boot_offset_ns(f->m), offset);
+	}
+	real_ahead_ns = 7000000000;
+	assert_in_range(manager_boot_offset_ns(f->m) - offset, 6990000000, 7010000000);
+	real_ahead_ns = 0;
 }
 
 int main(void)
@@ -196,6 +236,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_boot_offset, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
