@@ -14,13 +14,14 @@
 #include "macro.h"
 
 /* In a row, until the backend's descriptor is given up. */
-#define MAX_FAILURES 100
+#define MAX_FAILURES 500
 
 /*
  * From one look at the ring to the next, at least: a storm is taken out in bundles, and does not
- * wake this thread for each record. Two processors fill a ring of 1 MiB in 3 ms at the least.
+ * wake this thread for each record. Two processors fill a ring of 1 MiB with three million
+ * instructions each, which is 0.7 ms where they do four in a nanosecond.
  */
-#define PAUSE_NS     500000
+#define PAUSE_NS     100000
 
 #define STACK_BYTES  (256U << 10)
 

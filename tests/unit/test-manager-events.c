@@ -192,7 +192,7 @@ static void test_stop(void **state)
 	assert_int_equal(f->m->events_stale, 3000);
 }
 
-/* A failure now and then is none; a hundred in a row are one for good. */
+/* A failure now and then is none; hundreds in a row are one for good. */
 static void test_deaf(void **state)
 {
 	struct fixture *f = *state;
