@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backend-internal.h"
+#include "clock.h"
 #include "macro.h"
 #include "siphash.h"
 
@@ -159,7 +159,6 @@ int backend_lock(struct backend *b, char **reason)
 		.tgid = (uint32_t)getpid(),
 		.host_mnt_ns = (uint32_t)b->secret.host_mnt_ns,
 	};
-	struct timespec ts;
 	int r;
 
 	if (b->lock.since_ns)
@@ -184,8 +183,7 @@ int backend_lock(struct backend *b, char **reason)
 			r = backend_attach(b, i, reason);
 	if (r < 0)
 		return r;
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	lock.since_ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	lock.since_ns = clock_ns(CLOCK_BOOTTIME);
 	r = put_lock(b, &lock);
 	if (r == 0)
 		b->lock = lock;

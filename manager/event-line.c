@@ -4,16 +4,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "event-internal.h"
 #include "event-line.h"
 #include "macro.h"
 #include "quote.h"
 
-#define NSEC_PER_SEC 1000000000LL
-#define FIRST_BYTES  2048 /* most events fit */
+#define FIRST_BYTES 2048 /* most events fit */
 
 /* The longest that a byte becomes: \u001F. */
-#define ESCAPED	     6
+#define ESCAPED	    6
 
 void line_done(struct line *l)
 {

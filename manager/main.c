@@ -6,12 +6,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 #include "bus.h"
+#include "clock.h"
 #include "config.h"
 #include "doctor.h"
 #include "log.h"
@@ -61,11 +61,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	};
 	struct daemon *d = userdata;
 	struct diag diag = {};
-	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		   (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_ns(CLOCK_MONOTONIC) / 1000);
 	sink_reopen(d->manager->sinks);
 	(void)manager_reload(d->manager, &who, &diag); /* it has logged what went wrong */
 	diag_done(&diag);

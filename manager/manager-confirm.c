@@ -5,21 +5,13 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "manager.h"
 #include "manager-internal.h"
 #include "messages.h"
 #include "mode-file.h"
 #include "mode.h"
-
-static uint64_t boottime_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 void manager_trial_end(struct manager *m)
 {
@@ -58,7 +50,7 @@ int manager_try_enforce(struct manager *m, uint64_t confirm_usec, const struct m
 		return 0;
 	if (manager_count_degraded(m))
 		return -EOPNOTSUPP;
-	deadline_ns = boottime_ns() + confirm_usec * 1000;
+	deadline_ns = clock_ns(CLOCK_BOOTTIME) + confirm_usec * 1000;
 	r = manager_put_mode(m, REVSHELL_MODE_ENFORCE, deadline_ns, who);
 	if (r < 0)
 		return r;
@@ -89,7 +81,7 @@ int manager_confirm(struct manager *m, const struct manager_who *who)
 
 	if (!m->trial.deadline_ns)
 		return -ENODATA;
-	if (boottime_ns() >= m->trial.deadline_ns) {
+	if (clock_ns(CLOCK_BOOTTIME) >= m->trial.deadline_ns) {
 		/* the kernel has fallen back; so has the daemon, once its timer comes round */
 		(void)manager_rollback(m, who);
 		return -ENODATA;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The way of an event: from the kernel's record to counters, history and subscribers. */
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "event.h"
 #include "manager.h"
 #include "manager-internal.h"
@@ -14,22 +14,13 @@ struct expansion {
 	const struct revshell_event *ev;
 };
 
-#define NSEC_PER_SEC   1000000000LL
 #define SAME_MOMENT_NS 1000000
-
-static int64_t now_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
 
 int64_t manager_boot_offset_ns(struct manager *m)
 {
-	int64_t before = now_ns(CLOCK_BOOTTIME);
-	int64_t real = now_ns(CLOCK_REALTIME);
-	int64_t boot = now_ns(CLOCK_BOOTTIME);
+	int64_t before = (int64_t)clock_ns(CLOCK_BOOTTIME);
+	int64_t real = (int64_t)clock_ns(CLOCK_REALTIME);
+	int64_t boot = (int64_t)clock_ns(CLOCK_BOOTTIME);
 
 	/* whoever was kept waiting in between has found nothing out */
 	if (m->boot_offset_ns && boot - before > SAME_MOMENT_NS)

@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <string.h>
-#include <time.h>
 
 #include <systemd/sd-daemon.h>
 
+#include "clock.h"
 #include "manager.h"
 #include "manager-internal.h"
 #include "messages.h"
@@ -313,14 +313,6 @@ static struct manager_counts *carry_counts(const struct manager_generation *old,
 	return counts;
 }
 
-static uint64_t now_usec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static uint64_t *carry_times(const struct manager_generation *old, const struct ruleset *rs)
 {
 	uint64_t *times = calloc(rs->policies.n + 1, sizeof(*times));
@@ -330,7 +322,7 @@ static uint64_t *carry_times(const struct manager_generation *old, const struct 
 		bool same = j >= 0 &&
 			    same_text(old->rs->policies.policies[j], rs->policies.policies[i]);
 
-		times[i] = same ? old->loaded_usec[j] : now_usec();
+		times[i] = same ? old->loaded_usec[j] : clock_ns(CLOCK_REALTIME) / 1000;
 	}
 	return times;
 }
@@ -495,7 +487,7 @@ static void set_last_error(struct manager *m, int error, const struct diag *d)
 		text = manager_format_errors(d, ERROR_LINES);
 	else
 		text = strdup(strerror(-error));
-	m->last_reload_usec = now_usec();
+	m->last_reload_usec = clock_ns(CLOCK_REALTIME) / 1000;
 	if (text) { /* else the older text is still better than none */
 		free(m->last_error);
 		m->last_error = text;
@@ -619,15 +611,12 @@ int manager_start_mode(struct manager *m, enum revshell_mode mode, const struct 
 const char *manager_effective_mode(const struct manager *m)
 {
 	struct revshell_mode_value v;
-	struct timespec ts;
 
 	if (!m->backend || backend_get_kind(m->backend) == BACKEND_NONE)
 		return "off";
 	if (backend_get_mode(m->backend, &v) < 0)
 		return mode_name(m->mode);
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	if (v.deadline_ns != 0 &&
-	    (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec >= v.deadline_ns)
+	if (v.deadline_ns != 0 && clock_ns(CLOCK_BOOTTIME) >= v.deadline_ns)
 		return mode_name(REVSHELL_MODE_MONITOR);
 	if (v.mode == REVSHELL_MODE_ENFORCE && manager_count_degraded(m))
 		return "degraded";
