@@ -128,7 +128,7 @@ class Polkit(BusTest):
         self.assertIn("LimitsExceeded", run(
             *NOBODY, "dbus-send", "--bus=" + self.address, "--print-reply", "--dest=" + NAME, PATH,
             MANAGER + ".SetEnforce", "boolean:true").err)
-        self.assertLess(time.monotonic() - begin, 60)
+        self.assertLess(time.monotonic() - begin, 10)
         self.call("SetEnforce", "b", "true")
         self.assertEqual(self.get("Mode"), "enforce")
         self.assertTrue(all(w.poll() is None for w in waiting))

@@ -146,7 +146,7 @@ begin
 start_daemon "$T/policies" || exit 1
 took 'a start that takes over and keeps'
 adopted
-check "a start that takes over: $least ms of processor time" test "$least" -lt 3000
+check "a start that takes over: $least ms of processor time" test "$least" -lt 1000
 check_equal 'disabled and taken over: the generation is the same' "$kept" "$(generation)"
 PROBE=$TARGET check_allowed 'disabled and taken over: connect' udp4 connect 127.0.0.1 4446
 check_equal 'and said to be off' 'connect-4446 off off' "$(ctl policy list --no-legend | awk '/^connect-4446/ { print $1, $2, $3 }')"
